@@ -1,0 +1,27 @@
+"""The consent page."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from annotation import services
+from annotation.forms import ConsentForm
+from annotation.http import go_on
+from annotation.models import Enrollment, Step
+
+
+def answer_consent(request: HttpRequest, enrollment: Enrollment, step: Step) -> HttpResponse:
+    form = ConsentForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data["consent"] == "yes"
+        return go_on(services.record_consent(enrollment, step, given=given))
+    return render(
+        request,
+        "annotation/consent.html",
+        {
+            "form": form,
+            "enrollment": enrollment,
+            "study": enrollment.study,
+            "consent": enrollment.study.consent,
+        },
+        status=422 if form.is_bound else 200,
+    )

@@ -1,0 +1,83 @@
+"""How fast the heavy computations are, against a plain way to the same numbers: `python -m bench [NAME]`.
+
+A bench is a function in a module of this package, marked `@bench("name")`. It checks that both ways give
+the same numbers before it times either.
+"""
+
+import importlib
+import json
+import pkgutil
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+RUNS = 3
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a bench found.
+
+    Attributes
+    ----------
+    ratio : float
+        How many times faster ours is: the reference's median over ours.
+    reference : str
+        What ours was compared with.
+    medians : dict of str to float
+        Median CPU seconds of `ours` and `reference`, and of whatever else was timed.
+    """
+
+    ratio: float
+    reference: str
+    medians: dict[str, float]
+
+
+BENCHES: dict[str, Callable[[], Timing]] = {}
+
+
+def bench(name: str) -> Callable[[Callable[[], Timing]], Callable[[], Timing]]:
+    """Register a function under a name that no other bench has."""
+
+    def register(function: Callable[[], Timing]) -> Callable[[], Timing]:
+        if name in BENCHES:
+            raise ValueError(f"Two benches are named {name!r}; give one of them another name.")
+        BENCHES[name] = function
+        return function
+
+    return register
+
+
+def median_cpu_seconds(function: Callable[[], object]) -> float:
+    """Return the median CPU time (all threads) of RUNS calls, after one that does not count."""
+    function()
+    seconds = []
+    for _ in range(RUNS):
+        begun = time.process_time()
+        function()
+        seconds.append(time.process_time() - begun)
+    return statistics.median(seconds)
+
+
+def main(names: list[str]) -> int:
+    """Run the named benches, or all of them, printing one JSON object a line. Returns the exit code."""
+    for module in pkgutil.iter_modules(__path__):
+        if module.name != "__main__":
+            importlib.import_module(f"{__name__}.{module.name}")
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        print(f"No bench is named {', '.join(unknown)}. There are: {', '.join(sorted(BENCHES))}.")
+        return 2
+    for name in names or sorted(BENCHES):
+        timing = BENCHES[name]()
+        line = {
+            "name": name,
+            "ratio": round(timing.ratio, 2),
+            "reference": timing.reference,
+            "medians": {key: round(seconds, 6) for key, seconds in timing.medians.items()},
+            "unit": "s",
+            "runs": RUNS,
+        }
+        print(json.dumps(line), flush=True)
+    return 0

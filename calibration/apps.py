@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+
+class CalibrationConfig(AppConfig):
+    """What a rater answers once: the calibration questionnaire and questions about themselves."""
+
+    name = "calibration"
+
+    def ready(self) -> None:
+        from annotation.steps import StepKind, register
+
+        register(StepKind("vcq", "Value Calibration Questionnaire", "calibration.views.vcq.answer_question"))
+        register(
+            StepKind("questionnaire", "Questionnaire", "calibration.views.questionnaire.answer_questionnaire")
+        )

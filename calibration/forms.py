@@ -1,0 +1,44 @@
+"""Forms of the calibration questionnaire and of questionnaires about the rater."""
+
+from django import forms
+
+from annotation.tree.nodes import Scale
+from calibration.instrument.items import Instrument, Item
+
+
+class RatingForm(forms.Form):
+    """One rating on the study's scale."""
+
+    rating = forms.TypedChoiceField(
+        coerce=int,
+        error_messages={"required": "Please choose a number.", "invalid_choice": "Please choose a number."},
+    )
+
+    def __init__(self, scale: Scale, data=None) -> None:
+        super().__init__(data)
+        self.fields["rating"].choices = [(level, scale.shown(level)) for level in scale.levels]
+        chosen = self["rating"].value()
+        self.levels = [(level, scale.shown(level), str(level) == str(chosen)) for level in scale.levels]
+
+
+class QuestionnaireForm(forms.Form):
+    """The items of an instrument as form fields, in order."""
+
+    def __init__(self, instrument: Instrument, data=None) -> None:
+        super().__init__(data)
+        for item in instrument.items:
+            self.fields[item.key] = _build_field(item)
+
+    @property
+    def answers(self) -> dict:
+        """The valid answers; what was left open is left out."""
+        return {key: value for key, value in self.cleaned_data.items() if value not in (None, "")}
+
+
+def _build_field(item: Item) -> forms.Field:
+    common = {"label": item.label, "help_text": item.help, "required": item.required}
+    if item.kind == "single":
+        return forms.ChoiceField(choices=item.options, widget=forms.RadioSelect, **common)
+    if item.kind == "number":
+        return forms.IntegerField(min_value=item.minimum, max_value=item.maximum, **common)
+    return forms.CharField(max_length=item.max_length, widget=forms.Textarea(attrs={"rows": 3}), **common)

@@ -1,0 +1,82 @@
+"""The job row is the truth; a broker message is only a hint that there is one."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+
+class Job(models.Model):
+    """A piece of slow work, asked for once, done once in effect."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    FINAL_STATES = (State.DONE, State.FAILED, State.CANCELLED)
+
+    kind = models.CharField(max_length=100, help_text="Names the handler.")
+    key = models.CharField(max_length=255, unique=True, help_text="The same key is never done twice.")
+    payload = models.JSONField(default=dict, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    max_attempts = models.PositiveSmallIntegerField(default=5)
+    not_before = models.DateTimeField(null=True, blank=True, help_text="Wait after a failed try.")
+    resend_at = models.DateTimeField(default=timezone.now, help_text="When the sweep sends another hint.")
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    progress_done = models.PositiveIntegerField(default=0)
+    progress_total = models.PositiveIntegerField(default=0)
+    progress_note = models.CharField(max_length=200, blank=True)
+    error = models.TextField(blank=True, help_text="Why the last try failed.")
+    result = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.CheckConstraint(
+                name="job_leased_while_running",
+                condition=Q(state="running", lease_token__isnull=False, lease_until__isnull=False)
+                | (~Q(state="running") & Q(lease_token__isnull=True, lease_until__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="job_finished_in_final_state",
+                condition=Q(state__in=["done", "failed", "cancelled"], finished_at__isnull=False)
+                | Q(state__in=["queued", "running"], finished_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="job_failed_with_reason", condition=~Q(state="failed") | ~Q(error="")
+            ),
+            models.CheckConstraint(
+                name="job_attempts_bounded",
+                condition=Q(attempts__lte=F("max_attempts"), max_attempts__gte=1),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["resend_at"], condition=Q(state="queued"), name="job_queued"),
+            models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_running"),
+            models.Index(fields=["kind", "-created_at"], name="job_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key} ({self.state})"
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in self.FINAL_STATES
+
+
+class Heartbeat(models.Model):
+    """When something that ought to happen regularly last did."""
+
+    name = models.CharField(max_length=100, unique=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.at:%Y-%m-%d %H:%M:%S}"

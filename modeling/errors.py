@@ -1,0 +1,25 @@
+"""What can go wrong between stored rows and a report."""
+
+
+class ModelingError(Exception):
+    """Base of everything a researcher can be told in one sentence."""
+
+
+class NotEnoughData(ModelingError):
+    """The study has too few posts, raters or ratings for what was asked."""
+
+
+class ArtefactDamaged(ModelingError):
+    """A fit's file is missing or not the one that was written."""
+
+
+class DataChanged(ModelingError):
+    """The ratings are no longer those a fit saw."""
+
+
+class ImportRefused(ModelingError):
+    """Files to load have faults; nothing was loaded. `faults` holds each with its file and line."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))

@@ -1,0 +1,184 @@
+"""What people together see in a post: from its text, or, where there is none, from other raters.
+
+Both answer for a (rater, post) pair without that rater's own rating of the post, so what they say may be
+a feature of a personalized estimator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+
+from .splitting import deal_folds
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+RIDGE_PENALTIES = np.logspace(-1, 3, 9)
+
+
+def build_text_regressor() -> Pipeline:
+    """TF-IDF of words, word pairs and word parts, and one ridge regression per value.
+
+    The penalty is chosen by efficient leave-one-out on the posts it is fitted to.
+    """
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, strip_accents="unicode")
+    parts = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2)
+    return make_pipeline(
+        FeatureUnion([("words", words), ("parts", parts)]),
+        RidgeCV(alphas=RIDGE_PENALTIES, alpha_per_target=True),
+    )
+
+
+def mean_ratings(ratings: Floats, posts: Ints, n_posts: int) -> Floats:
+    """Mean rating of each post and value over its raters, shape (n_posts, n_values); NaN where none."""
+    present = ~np.isnan(ratings)
+    totals = np.zeros((n_posts, ratings.shape[1]))
+    counts = np.zeros_like(totals)
+    np.add.at(totals, posts, np.where(present, ratings, 0.0))
+    np.add.at(counts, posts, present)
+    with np.errstate(invalid="ignore"):
+        return totals / counts
+
+
+class TextConsensus:
+    """Predicts a post's mean ratings from its text alone.
+
+    Parameters
+    ----------
+    n_folds : int
+        Posts it is fitted to are predicted out of fold, by regressors that never saw them.
+    rng : numpy.random.Generator
+        Deals the folds.
+
+    Attributes
+    ----------
+    post_scores_ : ndarray of shape (n_posts, n_values)
+        Predictions for every post, clipped to the scale.
+    out_of_fold_ : ndarray of shape (n_posts,)
+        Whether the prediction is out of fold (the post was one to fit to).
+    """
+
+    name = "text"
+    description = "TF-IDF and ridge regression, fitted to the mean ratings of the posts to fit to and out of fold for them"
+
+    def __init__(self, *, n_folds: int = 10, rng: np.random.Generator) -> None:
+        self.n_folds = n_folds
+        self.rng = rng
+
+    def fit(
+        self,
+        texts: Sequence[str],
+        ratings: Floats,
+        posts: Ints,
+        to_fit: NDArray[np.bool_],
+        scale: tuple[int, int],
+    ) -> TextConsensus:
+        """Fit to the posts marked in `to_fit`, predict all.
+
+        Parameters
+        ----------
+        texts : sequence of n_posts strings
+        ratings : ndarray of shape (n_rows, n_values)
+            NaN where a value was not shown.
+        posts : ndarray of shape (n_rows,)
+        to_fit : ndarray of bool, shape (n_posts,)
+        scale : (lowest, highest) rating
+
+        Raises
+        ------
+        ValueError
+            If fewer than two posts to fit to have text and ratings of every value.
+        """
+        means = mean_ratings(ratings, posts, len(texts))
+        usable = np.flatnonzero(to_fit & ~np.isnan(means).any(axis=1))
+        if len(usable) < 2:
+            raise ValueError(
+                f"a consensus from text needs at least two rated posts to fit to; there are {len(usable)}. "
+                "Load more posts or hold fewer out."
+            )
+        scores = self._predict(texts, means, usable, np.arange(len(texts)))
+        folds = deal_folds(len(usable), min(self.n_folds, len(usable)), rng=self.rng)
+        for fold in range(folds.max() + 1):
+            seen, unseen = usable[folds != fold], usable[folds == fold]
+            if len(seen) > 1:
+                scores[unseen] = self._predict(texts, means, seen, unseen)
+            else:
+                scores[unseen] = means[seen].mean(axis=0)
+        self.post_scores_ = np.clip(scores, *scale)
+        self.out_of_fold_ = np.isin(np.arange(len(texts)), usable)
+        return self
+
+    def _predict(self, texts: Sequence[str], means: Floats, seen: Ints, wanted: Ints) -> Floats:
+        regressor = build_text_regressor()
+        regressor.fit([texts[post] for post in seen], means[seen])
+        predictions = regressor.predict([texts[post] for post in wanted])
+        return np.asarray(predictions, dtype=np.float64).reshape(len(wanted), means.shape[1])
+
+    def predict(self, raters: Ints, posts: Ints) -> Floats:
+        """The consensus for each (rater, post) pair, shape (n_pairs, n_values); the rater plays no part."""
+        return self.post_scores_[posts]
+
+
+class PanelConsensus:
+    """Stands in where posts have no text: the mean of *other* raters.
+
+    The raters of each post are dealt into two panels, and everyone is shown the other panel's mean. A
+    leave-one-out mean would not do as a feature: knowing the post, it gives the rating away that was left
+    out. A panel's mean is the same for all it is shown to, so it can say nothing about any one of them.
+
+    Attributes
+    ----------
+    post_scores_ : ndarray of shape (n_posts, n_values)
+        The mean of all raters: for those who did not rate the post.
+    """
+
+    name = "panel"
+    description = (
+        "mean of other raters (the raters of each post are dealt into two panels; each is shown the other's mean), "
+        "because the posts have no text"
+    )
+
+    def __init__(self, *, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def fit(self, raters: Ints, ratings: Floats, posts: Ints, n_posts: int) -> PanelConsensus:
+        """Deal the panels.
+
+        Parameters
+        ----------
+        raters, posts : ndarrays of shape (n_rows,)
+        ratings : ndarray of shape (n_rows, n_values)
+        n_posts : int
+        """
+        order = np.lexsort((self.rng.random(len(posts)), posts))
+        starts = np.searchsorted(posts[order], np.arange(n_posts))
+        panel = np.empty(len(posts), dtype=np.intp)
+        panel[order] = (np.arange(len(posts)) - starts[posts[order]]) % 2
+        other_panel = mean_ratings(ratings, posts * 2 + (1 - panel), n_posts * 2)
+        self._shown = {
+            (int(rater), int(post)): other_panel[post * 2 + side]
+            for rater, post, side in zip(raters, posts, panel, strict=True)
+        }
+        self.post_scores_ = mean_ratings(ratings, posts, n_posts)
+        self.out_of_fold_ = np.zeros(n_posts, dtype=np.bool_)
+        return self
+
+    def predict(self, raters: Ints, posts: Ints) -> Floats:
+        """The consensus for each (rater, post) pair, shape (n_pairs, n_values).
+
+        NaN where the other panel is empty (a post with a single rater).
+        """
+        rows = [
+            self._shown.get((int(rater), int(post)), self.post_scores_[post])
+            for rater, post in zip(raters, posts, strict=True)
+        ]
+        return np.array(rows).reshape(len(rows), self.post_scores_.shape[1])
+
+
+Consensus = TextConsensus | PanelConsensus

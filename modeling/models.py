@@ -1,0 +1,70 @@
+"""What was fitted, what it predicts, and how well people agree with it."""
+
+from django.db import models
+
+from annotation.models import Post, Study
+
+from .fields import FloatVectorField
+
+
+class FitRun(models.Model):
+    """One fit of a study's personalization, with all it takes to repeat it."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="fit_runs")
+    key = models.CharField(
+        max_length=64, unique=True, help_text="Hash of the data, the settings and the code version."
+    )
+    settings = models.JSONField()
+    data_hash = models.CharField(max_length=64)
+    code_version = models.CharField(max_length=64)
+    consensus_name = models.CharField(max_length=80)
+    holdout_post_ids = models.JSONField()
+    feature_names = models.JSONField()
+    notes = models.JSONField(help_text="What the model could see, and what stood in for what.")
+    n_raters = models.PositiveIntegerField()
+    n_annotations = models.PositiveIntegerField()
+    has_simulated = models.BooleanField()
+    artefact = models.CharField(
+        max_length=200, help_text="File of the held-out predictions, in the artefact storage."
+    )
+    artefact_sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        get_latest_by = ["created_at", "pk"]
+
+    def __str__(self) -> str:
+        return f"Fit {self.pk} of {self.study.slug}"
+
+
+class PostScore(models.Model):
+    """What an annotator model says of a post, in the study's order of values."""
+
+    fit_run = models.ForeignKey(FitRun, on_delete=models.CASCADE, related_name="post_scores")
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="scores")
+    scores = FloatVectorField()
+    is_out_of_fold = models.BooleanField(help_text="Predicted by a model that never saw this post's ratings.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["fit_run", "post"], name="one_score_per_post_and_fit")]
+
+    def __str__(self) -> str:
+        return f"{self.fit_run}: post {self.post_id}"
+
+
+class EvaluationReport(models.Model):
+    """The measures of a study at one moment, stored; the dashboard only shows it."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="evaluation_reports")
+    fit_run = models.OneToOneField(FitRun, on_delete=models.CASCADE, related_name="report")
+    measures = models.JSONField()
+    figure_svg = models.TextField(help_text="Agreement of people with people and with models, drawn.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        get_latest_by = ["created_at", "pk"]
+
+    def __str__(self) -> str:
+        return f"Report {self.pk} of {self.study.slug}"

@@ -1,0 +1,130 @@
+"""What a post's raters together say: sums and means by post, and the rounded consensus.
+
+Everywhere in this room a row is one rater's annotation of one post: `ratings` holds its values,
+`posts` the code of its post, and rows come in any order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Matrix = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+# Summed ratings carry float error; a mean this close below a half is the half. Means of whole
+# numbers lie further apart than this for any count of raters below a thousand million.
+HALF_TOLERANCE = 1e-10
+
+
+def rounded_consensus(ratings: ArrayLike, posts: ArrayLike, n_posts: int | None = None) -> Matrix:
+    """Mean rating of each post over all its raters, rounded half up to an integer.
+
+    Parameters
+    ----------
+    ratings : array-like of shape (n_rows, n_values)
+        One annotation per row, in the scale's units; NaN where a value was not shown.
+    posts : array-like of int, shape (n_rows,)
+        The post of each row, coded 0..n_posts-1.
+    n_posts : int, optional
+        Number of posts; the largest code plus one if not given.
+
+    Returns
+    -------
+    ndarray of shape (n_posts, n_values)
+        Whole numbers; NaN where nobody rated the value on the post.
+
+    Raises
+    ------
+    ValueError
+        If shapes or codes do not fit each other, or a rating is infinite.
+
+    Examples
+    --------
+    >>> rounded_consensus([[1, 0], [2, 0]], [0, 0])
+    array([[2., 0.]])
+    """
+    rows, codes, n = check_ratings(ratings, posts, n_posts)
+    totals, counts = totals_by_post(rows, codes, n)
+    return round_half_up(mean_of(totals, counts))
+
+
+def check_ratings(
+    ratings: ArrayLike, posts: ArrayLike, n_posts: int | None = None
+) -> tuple[Matrix, Codes, int]:
+    """Return `ratings` as floats, `posts` as int64 codes and the number of posts, or say what is wrong.
+
+    Raises
+    ------
+    ValueError
+        If `ratings` is not of shape (n_rows, n_values) with at least one value, holds an infinite
+        number, or `posts` is not one whole number from 0 to n_posts - 1 per row.
+    """
+    rows = check_matrix(ratings, "ratings")
+    codes = np.asarray(posts)
+    if codes.shape != (rows.shape[0],):
+        raise ValueError(
+            f"posts has shape {codes.shape}, ratings has {rows.shape[0]} row(s): give one post code per row"
+        )
+    if codes.size and not np.issubdtype(codes.dtype, np.integer):
+        raise ValueError(f"posts has dtype {codes.dtype}: code the posts as integers 0..n_posts-1")
+    codes = codes.astype(np.int64)
+    n_needed = int(codes.max()) + 1 if codes.size else 0
+    if n_posts is None:
+        n_posts = n_needed
+    outside = (codes < 0) | (codes >= n_posts)
+    if outside.any():
+        row = int(outside.argmax())
+        raise ValueError(f"posts[{row}] is {codes[row]}: codes run from 0 to n_posts - 1 = {n_posts - 1}")
+    return rows, codes, n_posts
+
+
+def check_matrix(values: ArrayLike, name: str) -> Matrix:
+    """Return `values` as a float matrix, or say what is wrong.
+
+    Raises
+    ------
+    ValueError
+        If `values` is not two-dimensional, has no column, or holds an infinite number.
+    """
+    matrix = np.asarray(values, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise ValueError(f"{name} has shape {matrix.shape}: give two dimensions with at least one column")
+    infinite = np.isinf(matrix)
+    if infinite.any():
+        row, column = (int(k) for k in np.argwhere(infinite)[0])
+        raise ValueError(f"{name}[{row}, {column}] is infinite: use NaN for a value that is missing")
+    return matrix
+
+
+def totals_by_post(ratings: Matrix, posts: Codes, n_posts: int) -> tuple[Matrix, Matrix]:
+    """Sum and count of the ratings present, per post and value; each of shape (n_posts, n_values)."""
+    present = ~np.isnan(ratings)
+    filled = np.where(present, ratings, 0.0)
+    return sum_by_post(filled, posts, n_posts), sum_by_post(present, posts, n_posts)
+
+
+def sum_by_post(rows: NDArray[np.float64] | NDArray[np.bool_], posts: Codes, n_posts: int) -> Matrix:
+    """Sum the rows of each post; shape (n_posts, n_values). `rows` holds no NaN."""
+    columns = [np.bincount(posts, weights=column, minlength=n_posts) for column in rows.T]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def mean_of_others(ratings: Matrix, posts: Codes, n_posts: int) -> Matrix:
+    """For each row, the unrounded mean of its post's other rows; NaN where no other row has the value."""
+    totals, counts = totals_by_post(ratings, posts, n_posts)
+    present = ~np.isnan(ratings)
+    return mean_of(totals[posts] - np.where(present, ratings, 0.0), counts[posts] - present)
+
+
+def mean_of(totals: Matrix, counts: Matrix) -> Matrix:
+    """Divide sums by counts; NaN where the count is zero."""
+    means: Matrix = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
+    return means
+
+
+def round_half_up(means: Matrix) -> Matrix:
+    """Round to whole numbers, halves towards plus infinity; NaN stays NaN."""
+    tolerance = HALF_TOLERANCE * np.maximum(1.0, np.abs(means))
+    rounded: Matrix = np.floor(means + 0.5 + tolerance)
+    return rounded

@@ -1,0 +1,58 @@
+"""The researchers' dashboard: stored reports, shown as they are."""
+
+from django.contrib.admin.views.decorators import staff_member_required
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from annotation.models import Outcome, Rater, Study
+from modeling.models import EvaluationReport
+from modeling.presentation import tabulate_agreement, tabulate_crowd_errors
+from modeling.selectors import count_study, get_latest_report, list_jobs
+
+
+@require_GET
+@staff_member_required
+def list_studies(request: HttpRequest) -> HttpResponse:
+    """Show every study with how many came and how many finished."""
+    studies = Study.objects.annotate(
+        n_enrolled=Count("enrollments"),
+        n_completed=Count("enrollments", filter=Q(enrollments__outcome=Outcome.COMPLETED)),
+        n_simulated=Count("enrollments", filter=Q(enrollments__rater__origin=Rater.Origin.SIMULATED)),
+    )
+    return render(request, "modeling/studies.html", {"studies": studies})
+
+
+@require_GET
+@staff_member_required
+def show_study(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show a study's counts and its stored report."""
+    study = get_object_or_404(Study.objects.select_related("value_system"), slug=slug)
+    report = get_latest_report(study)
+    measures = report.measures if report else {}
+    return render(
+        request,
+        "modeling/study.html",
+        {
+            "study": study,
+            "counts": count_study(study),
+            "report": report,
+            "measures": measures,
+            "agreement": tabulate_agreement(measures) if report else [],
+            "crowd_errors": tabulate_crowd_errors(measures, study) if report else [],
+            "jobs": list_jobs(study),
+        },
+    )
+
+
+@require_GET
+@staff_member_required
+def draw_agreement(request: HttpRequest, slug: str) -> HttpResponse:
+    """Return the stored figure of the study's latest report."""
+    report = get_object_or_404(
+        EvaluationReport, pk=getattr(get_latest_report(get_object_or_404(Study, slug=slug)), "pk", None)
+    )
+    response = HttpResponse(report.figure_svg, content_type="image/svg+xml")
+    response["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    return response

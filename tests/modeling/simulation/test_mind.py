@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from modeling.simulation.mind import SimulatedMind
+from modeling.simulation.page import Control
+from modeling.simulation.parameters import load_parameters
+from modeling.simulation.population import Branch, Population
+
+TREE = Branch("post", (Branch("left", ("a", "b"), True), Branch("right", ("c",), True)), True)
+
+
+def a_mind(seed=0, scale=(0, 6)):
+    rng = np.random.default_rng(seed)
+    parameters = load_parameters()
+    population = Population.draw(1, TREE.value_keys(), parameters, rng)
+    return SimulatedMind(
+        population, 0, {"A  post\nof two lines": [1.0, 0.0, 2.0]}, TREE, parameters, scale, rng
+    )
+
+
+def test_a_post_is_read_once_whatever_is_asked_of_it():
+    options = ["left", "right", "none"]
+    for seed in range(20):
+        mind = a_mind(seed)
+        chosen = mind.choose_branches("A post of two lines", "post", options)
+        assert all(mind.choose_branches("A post of two lines", "post", options) == chosen for _ in range(5))
+        if "left" in chosen:
+            ratings = {mind.rate("A post of two lines", "a", range(7)) for _ in range(5)}
+            assert len(ratings) == 1
+
+
+def test_a_value_under_a_branch_that_was_not_marked_cannot_be_rated():
+    minds = [a_mind(seed) for seed in range(20)]
+    closed = [
+        m for m in minds if "right" not in m.choose_branches("A post of two lines", "post", ["left", "right"])
+    ]
+    with pytest.raises(ValueError, match="no branch above it was marked"):
+        closed[0].rate("A post of two lines", "c", range(7))
+
+
+def test_a_direct_question_gives_a_rating_of_the_scale():
+    mind = a_mind(scale=(1, 5))
+    ratings = {mind.question("A post of two lines", "c", range(1, 6)) for _ in range(50)}
+    assert ratings <= set(range(1, 6))
+    with pytest.raises(ValueError, match="not drawn for"):
+        mind.question("A post of two lines", "d", range(1, 6))
+
+
+def test_questions_about_the_rater_get_allowed_and_plausible_answers():
+    mind = a_mind()
+    gender = Control("gender", "select", ["", "woman", "man", "no_answer"])
+    drawn = [mind.field("gender", gender) for _ in range(500)]
+    assert "" not in drawn
+    assert drawn.count("woman") > 100
+    assert 0 < drawn.count("no_answer") < 50
+    age = Control("age", "number", attributes={"min": "18", "max": "60"})
+    ages = [int(mind.field("age", age)) for _ in range(500)]
+    assert (min(ages), max(ages)) == (18, 60)
+    assert 38 < np.mean(ages) < 50
+    years = Control("years_online", "number", attributes={"min": "2", "max": "4"})
+    assert {mind.field("years_online", years) for _ in range(100)} == {"2", "3", "4"}
+
+
+def test_consent_is_given_and_an_unknown_choice_is_made_at_random():
+    mind = a_mind()
+    consent = Control("consent", "radio", ["yes", "no"])
+    assert {mind.field("consent", consent) for _ in range(100)} == {"yes"}
+    pets = Control("pets", "radio", ["0", "1", "2"])
+    assert {mind.field("pets", pets) for _ in range(100)} == {"0", "1", "2"}
+    with pytest.raises(ValueError, match="nothing to choose from"):
+        mind.field("pets", Control("pets", "radio"))
+
+
+def test_a_rationale_is_written_now_and_then():
+    mind = a_mind()
+    written = [mind.field("rationale", Control("rationale", "textarea")) for _ in range(500)]
+    assert 10 < sum(bool(text) for text in written) < 150

@@ -1,0 +1,13 @@
+import doctest
+from importlib import import_module
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "module", ["agreement", "consensus", "crowd_error", "eigenraters", "resampling", "spearman"]
+)
+def test_examples_in_docstrings_give_what_they_show(module):
+    outcome = doctest.testmod(import_module(f"modeling.stats.{module}"))
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
