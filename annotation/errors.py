@@ -23,7 +23,3 @@ class Refused(AnnotationError):
 
 class AlreadySubmitted(AnnotationError):
     """Another request closed the assignment first."""
-
-
-class CapacityReached(AnnotationError):
-    """No post is left that this rater may be given."""

@@ -1,6 +1,7 @@
 """Columns that hold a whole vector of numbers in one row."""
 
 import struct
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
@@ -24,7 +25,12 @@ class IntVectorField(models.BinaryField):
             return value
         if isinstance(value, bytes | memoryview | bytearray):
             return unpack(bytes(value))
+        if isinstance(value, str):  # from a fixture
+            return unpack(b64decode(value))
         return tuple(value)
+
+    def value_to_string(self, obj) -> str:
+        return b64encode(pack(self.value_from_object(obj))).decode("ascii")
 
     def get_db_prep_value(self, value, connection, prepared=False):
         if value is not None and not isinstance(value, bytes | memoryview):
@@ -36,6 +42,8 @@ def pack(vector: Sequence[int | None]) -> bytes:
     """Return the vector's bytes. Raises ValidationError for a number that does not fit."""
     numbers = [MISSING if number is None else number for number in vector]
     try:
+        if MISSING in vector:
+            raise struct.error("the number that stands for a missing entry")
         return struct.pack(f"<{len(numbers)}h", *numbers)
     except struct.error as error:
         raise ValidationError(f"A vector holds integers from -32767 to 32767; got {vector!r}.") from error

@@ -14,12 +14,13 @@ NONE_OF_THESE = "none"
 MAX_RATIONALE = 5000
 MISSING = {"question": "Please mark at least one, or 'None of these'.", "rating": "Please choose a number."}
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+NUMBER = re.compile("-?[0-9]{1,5}")
 
 
 class ConsentForm(forms.Form):
     consent = forms.ChoiceField(
         choices=[("yes", "yes"), ("no", "no")],
-        error_messages={"required": "Please choose one of the two answers."},
+        error_messages=dict.fromkeys(("required", "invalid_choice"), "Please choose one of the two answers."),
     )
 
 
@@ -67,7 +68,9 @@ class ReadingForm:
         self.has_opened = False
         data = data if data is not None else QueryDict()
         self.shown = frozenset(data.getlist("shown"))
-        self.rationale = data.get("rationale", "").replace("\r\n", "\n")
+        rationale = data.get("rationale", "").replace("\r\n", "\n")
+        self.has_unstorable = bool(UNSTORABLE.search(rationale))
+        self.rationale = UNSTORABLE.sub("\ufffd", rationale)  # the rest can be shown again
         self.reading = Reading(dict(self._read_marks(data)), dict(self._read_ratings(data)))
 
     def _read_marks(self, data: QueryDict) -> Iterator[tuple[str, frozenset[str]]]:
@@ -84,9 +87,9 @@ class ReadingForm:
             if not name.startswith("rate-"):
                 continue
             key, text = name.removeprefix("rate-"), data[name]
-            try:
-                yield key, int(text[:10])
-            except ValueError:
+            if NUMBER.fullmatch(text):
+                yield key, int(text)
+            else:
                 self.problems.append("One of the ratings was not a number of the scale.")
 
     def is_valid(self) -> bool:
@@ -102,8 +105,10 @@ class ReadingForm:
                 self.errors.setdefault(gap.key, MISSING[gap.kind])
         if len(self.rationale) > MAX_RATIONALE:
             self.errors["rationale"] = f"Please shorten this to {MAX_RATIONALE:,} characters."
-        if UNSTORABLE.search(self.rationale):
-            self.errors["rationale"] = "This contains a character that cannot be stored; please type it anew."
+        if self.has_unstorable:
+            self.errors["rationale"] = (
+                "This contained a character that cannot be stored; \ufffd stands in its place now."
+            )
         return not self.errors and not self.problems and not self.has_opened
 
     def _branch_of(self, gap: Missing) -> Branch:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
+from django_htmx.http import HttpResponseClientRedirect
 
 from .errors import EntryError, NotEnrolled, Refused, StudyClosed
 from .models import Enrollment, Step
@@ -45,13 +46,19 @@ PROBLEM_PAGES = {
 
 
 def explain_problems(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Turn what can go wrong on a rater's way into a page with a next step; keep pages out of caches."""
+    """Turn what can go wrong on a rater's way into a page with a next step; keep pages out of caches.
+
+    htmx is told to leave the page where another browser is redirected: it would swap the other page in.
+    """
 
     @never_cache
     @wraps(view)
     def explained(request: HttpRequest, slug: str, *args, **kwargs) -> HttpResponse:
         try:
-            return view(request, slug, *args, **kwargs)
+            response = view(request, slug, *args, **kwargs)
+            if request.htmx and isinstance(response, SeeOther):
+                return HttpResponseClientRedirect(response.url)
+            return response
         except tuple(PROBLEM_PAGES) as problem:
             template, status = PROBLEM_PAGES[type(problem)]
             return render(request, template, {"problem": problem, "slug": slug}, status=status)

@@ -1,5 +1,6 @@
 """What a study asks, who came, what they were given and what they answered."""
 
+import secrets
 import uuid
 
 from django.core.exceptions import ValidationError
@@ -10,6 +11,11 @@ from django.db.models import F, Q
 from .fields import IntVectorField
 
 KEY = RegexValidator(r"^[a-z0-9][a-z0-9_-]*$", "Use lower-case letters, digits, '-' and '_'.")
+
+
+def draw_revision() -> int:
+    """Return a number that no other state of a value system had: one that was rolled back, for instance."""
+    return secrets.randbelow(2**31)
 
 
 class ValueSystem(models.Model):
@@ -37,16 +43,22 @@ class ValueSystem(models.Model):
     def __str__(self) -> str:
         return f"{self.name} (version {self.version})"
 
+    def save(self, *args, **kwargs) -> None:
+        self.revision = draw_revision()
+        if kwargs.get("update_fields") is not None:
+            kwargs["update_fields"] = {*kwargs["update_fields"], "revision"}
+        super().save(*args, **kwargs)
+
     @property
     def is_in_use(self) -> bool:
-        """Whether answers exist whose vectors follow this system's order."""
-        return Annotation.objects.filter(post__study__value_system=self).exists()
+        """Whether people have entered a study on this system: what they answer follows its order and scale."""
+        return Enrollment.objects.filter(study__value_system=self).exists()
 
     def clean(self) -> None:
         if self.pk and self.is_in_use:
             stored = ValueSystem.objects.get(pk=self.pk)
             if (stored.scale_min, stored.scale_max) != (self.scale_min, self.scale_max):
-                raise ValidationError("The scale's ends cannot change: ratings on this scale are stored.")
+                raise ValidationError("The scale's ends cannot change: people have begun to rate on it.")
 
 
 class ValueNode(models.Model):
@@ -84,6 +96,14 @@ class ValueNode(models.Model):
     def __str__(self) -> str:
         return f"{self.label} ({self.key})"
 
+    def save(self, *args, **kwargs) -> None:
+        super().save(*args, **kwargs)
+        ValueSystem.objects.filter(pk=self.system_id).update(revision=draw_revision())
+
+    def delete(self, *args, **kwargs):
+        ValueSystem.objects.filter(pk=self.system_id).update(revision=draw_revision())
+        return super().delete(*args, **kwargs)
+
     def clean(self) -> None:
         if self.parent_id and self.parent.is_leaf:
             raise ValidationError(
@@ -107,17 +127,9 @@ class ValueNode(models.Model):
         )
         if stored != (self.parent_id, self.position, self.is_leaf, self.key):
             raise ValidationError(
-                "Answers are stored in the order of this system: wording may change, but no node can be "
+                "People have begun to answer on this system: wording may change, but no node can be "
                 "added, moved or renamed. Make a new value system instead."
             )
-
-    def save(self, *args, **kwargs) -> None:
-        super().save(*args, **kwargs)
-        ValueSystem.objects.filter(pk=self.system_id).update(revision=F("revision") + 1)
-
-    def delete(self, *args, **kwargs):
-        ValueSystem.objects.filter(pk=self.system_id).update(revision=F("revision") + 1)
-        return super().delete(*args, **kwargs)
 
 
 class Study(models.Model):
@@ -246,6 +258,18 @@ class Post(models.Model):
         return f"{self.key}: {self.text[:60]}"
 
 
+class RaterQuerySet(models.QuerySet):
+    """Raters, whose origin no update of many rows changes either."""
+
+    def update(self, **kwargs) -> int:
+        if "origin" in kwargs:
+            raise ValidationError(ORIGIN_STAYS)
+        return super().update(**kwargs)
+
+
+ORIGIN_STAYS = "Where a rater came from cannot change: simulated data stays marked."
+
+
 class Rater(models.Model):
     """A person who annotates, or one that was simulated."""
 
@@ -258,6 +282,8 @@ class Rater(models.Model):
     external_id = models.CharField(max_length=200, help_text="The id given by the origin.")
     pseudonym = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
 
+    objects = RaterQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["origin", "external_id"], name="rater_once_per_origin")
@@ -266,14 +292,14 @@ class Rater(models.Model):
     def __str__(self) -> str:
         return f"{self.get_origin_display()} rater {str(self.pseudonym)[:8]}"
 
+    def save(self, *args, **kwargs) -> None:
+        if self.pk and Rater.objects.filter(pk=self.pk).exclude(origin=self.origin).exists():
+            raise ValidationError(ORIGIN_STAYS)
+        super().save(*args, **kwargs)
+
     @property
     def is_simulated(self) -> bool:
         return self.origin == Rater.Origin.SIMULATED
-
-    def save(self, *args, **kwargs) -> None:
-        if self.pk and Rater.objects.filter(pk=self.pk).exclude(origin=self.origin).exists():
-            raise ValidationError("Where a rater came from cannot change: simulated data stays marked.")
-        super().save(*args, **kwargs)
 
 
 class Enrollment(models.Model):

@@ -36,24 +36,15 @@ from .selectors import count_live_assignments, count_submitted, get_current_step
 def save_value_system(tree: ValueTree) -> ValueSystem:
     """Store a value system, or renew the wording of the stored one with the same slug.
 
-    Raises Refused when answers exist and anything but wording would change.
+    Raises Refused when people have entered a study on it and anything but wording would change.
     """
     system = ValueSystem.objects.filter(slug=tree.slug).first()
     if system and get_tree(system) == tree:
         return system
-    if (
-        system
-        and system.is_in_use
-        and (get_tree(system).value_keys, system.scale_min, system.scale_max)
-        != (
-            tree.value_keys,
-            tree.scale.min,
-            tree.scale.max,
-        )
-    ):
+    if system and system.is_in_use and _skeleton(get_tree(system)) != _skeleton(tree):
         raise Refused(
-            f"The value system '{tree.slug}' has stored answers; its values, their order and the scale cannot "
-            "change. Give the new system a new slug."
+            f"People have entered a study on the value system '{tree.slug}'; its values, groups, order and scale "
+            "cannot change. Give the new system a new slug."
         )
     system, _ = ValueSystem.objects.update_or_create(
         slug=tree.slug,
@@ -71,8 +62,17 @@ def save_value_system(tree: ValueTree) -> ValueSystem:
     )
     system.nodes.all().delete()
     _save_branch(system, tree.root, parent=None, position=1)
+    Study.objects.filter(value_system=system).update(value_keys=list(tree.value_keys))
     system.refresh_from_db()
     return system
+
+
+def _skeleton(tree: ValueTree) -> tuple:
+    """All of a system that is not wording."""
+    groups = [
+        (branch.key, branch.several, [child.key for child in branch.children]) for branch in tree.branches
+    ]
+    return tree.scale.min, tree.scale.max, tree.value_keys, groups
 
 
 def _save_branch(system: ValueSystem, branch: Branch, *, parent: ValueNode | None, position: int) -> None:
@@ -139,13 +139,11 @@ def record_consent(enrollment: Enrollment, step: Step, *, given: bool) -> Enroll
     enrollment = lock(enrollment)
     if enrollment.outcome:
         return enrollment
-    _, is_new = ConsentRecord.objects.get_or_create(
+    record, _ = ConsentRecord.objects.get_or_create(
         enrollment=enrollment,
         defaults={"given": given, "version": enrollment.study.consent.get("version", 1)},
     )
-    if not is_new:
-        return enrollment
-    if given:
+    if record.given:
         return complete_step(enrollment, step)
     return finish(enrollment, Outcome.NO_CONSENT)
 

@@ -9,7 +9,14 @@ class CalibrationConfig(AppConfig):
     def ready(self) -> None:
         from annotation.steps import StepKind, register
 
-        register(StepKind("vcq", "Value Calibration Questionnaire", "calibration.views.vcq.answer_question"))
+        register(
+            StepKind(
+                "vcq",
+                "Value Calibration Questionnaire",
+                "calibration.views.vcq.answer_question",
+                "calibration.services.begin_vcq",
+            )
+        )
         register(
             StepKind("questionnaire", "Questionnaire", "calibration.views.questionnaire.answer_questionnaire")
         )

@@ -1,9 +1,14 @@
 """Forms of the calibration questionnaire and of questionnaires about the rater."""
 
+import re
+
 from django import forms
+from django.http import QueryDict
 
 from annotation.tree.nodes import Scale
 from calibration.instrument.items import Instrument, Item
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class RatingForm(forms.Form):
@@ -24,8 +29,8 @@ class RatingForm(forms.Form):
 class QuestionnaireForm(forms.Form):
     """The items of an instrument as form fields, in order."""
 
-    def __init__(self, instrument: Instrument, data=None) -> None:
-        super().__init__(data)
+    def __init__(self, instrument: Instrument, data: QueryDict | None = None) -> None:
+        super().__init__(None if data is None else _mend_text(data))
         for item in instrument.items:
             self.fields[item.key] = _build_field(item)
 
@@ -33,6 +38,14 @@ class QuestionnaireForm(forms.Form):
     def answers(self) -> dict:
         """The valid answers; what was left open is left out."""
         return {key: value for key, value in self.cleaned_data.items() if value not in (None, "")}
+
+
+def _mend_text(data: QueryDict) -> QueryDict:
+    """Treat half a surrogate pair, which no database or page can hold, as Django treats undecodable bytes."""
+    mended = data.copy()
+    for name, values in data.lists():
+        mended.setlist(name, [SURROGATE.sub("\ufffd", value) for value in values])
+    return mended
 
 
 def _build_field(item: Item) -> forms.Field:

@@ -9,6 +9,12 @@ from .models import CalibrationAnswer, CalibrationQuestion, Questionnaire, Quest
 from .selectors import get_next_question
 
 
+def begin_vcq(enrollment: Enrollment, step: Step) -> None:
+    """Pass over the VCQ when no question of it is open, inside the caller's transaction."""
+    if get_next_question(enrollment) is None:
+        complete_step(enrollment, step)
+
+
 @transaction.atomic
 def answer_question(
     enrollment: Enrollment, step: Step, question: CalibrationQuestion, *, rating: int

@@ -308,7 +308,7 @@ class _Keeper(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self.finished.set()
-        self.join()
+        self.join(seconds("JOBS_LEASE_SECONDS"))  # a thread that hangs on the database holds up no effect
 
 
 def _finish(held: Claim, effect: registry.Effect | None) -> None:

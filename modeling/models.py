@@ -68,3 +68,17 @@ class EvaluationReport(models.Model):
 
     def __str__(self) -> str:
         return f"Report {self.pk} of {self.study.slug}"
+
+
+class ImportRecord(models.Model):
+    """That a study's ratings came from files, and from which."""
+
+    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="import_record")
+    digest = models.CharField(
+        max_length=64, help_text="Hash of what the files say, whatever their lines' order."
+    )
+    files = models.JSONField(help_text="Name and SHA-256 of each file.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"Import of {self.study.slug}"

@@ -11,6 +11,8 @@ NAMES = {
     "text_forest": "Consensus from text, refitted without the person",
     "panel": "Consensus of other raters",
     "panel_forest": "Consensus of other raters, refitted without the person",
+    "personalized": "Personalized",
+    "human_human": "One other person",
 }
 
 
@@ -77,6 +79,14 @@ def tabulate_crowd_errors(measures: dict[str, Any], study: Study) -> list[dict[s
     return sorted(rows, key=lambda row: -(row["human_crowd"] or 0))
 
 
+def tabulate_differences(measures: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the paired differences with their names written out."""
+    return [
+        row | {"label": f"{NAMES.get(row['of'], row['of'])} \u2212 {NAMES.get(row['from'], row['from'])}"}
+        for row in measures["differences"]
+    ]
+
+
 def write_text(measures: dict[str, Any]) -> str:
     """Return the report as plain text for a terminal."""
     lines = [
@@ -114,8 +124,8 @@ def write_text(measures: dict[str, Any]) -> str:
         ]
         lines += ["", "Paired differences over the held-out posts"]
         lines += [
-            f"  {entry['of']} - {entry['from']:<38} {_fixed(entry['rho'], sign=True)}  {_ends(entry['interval'])}"
-            for entry in measures["differences"]
+            f"  {row['label']:<75} {_fixed(row['rho'], sign=True)}  {_ends(row['interval'])}"
+            for row in tabulate_differences(measures)
         ]
     lines += ["", "Distance from the crowd, by value (MAE, standard error)"]
     lines += [

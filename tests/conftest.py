@@ -1,7 +1,7 @@
 """What the tests share: the services that some of them need."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,6 +44,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if behaves_by_server(item)]
     if left:
         config.hook.pytest_deselected(items=left)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep text that no encoding can carry, as made-up input has it, from ending the whole parallel run."""
+
+    def carried(text: str) -> str:
+        return text.encode(errors="backslashreplace").decode()
+
+    report = yield
+    report.sections = [(name, carried(text)) for name, text in report.sections]
+    if report.failed and carried(report.longreprtext) != report.longreprtext:
+        report.longrepr = carried(report.longreprtext)
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)

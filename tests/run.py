@@ -25,6 +25,7 @@ from tests import services
 
 ROOT = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 15
+HANG_SECONDS = 300
 NOTHING_COLLECTED = 5
 SQLITE = f"SQLite {sqlite3.sqlite_version}"
 # A developer's own settings must reach neither the tests nor, through them, a study's data.
@@ -148,7 +149,9 @@ def pytest(run: Run, outcome: Outcome, arguments: list[str], environment: dict[s
     report = run.scratch / "report.xml"
     report.unlink(missing_ok=True)
     quiet = ["-q", "--no-header", "-rfE", f"--junitxml={report}"]
-    command = [sys.executable, "-m", "pytest", *run.paths, *quiet, *arguments, *run.extra]
+    # A test that hangs ends its stage, with the stack of every thread, instead of the patience of whoever waits.
+    hangs = ["-o", f"faulthandler_timeout={HANG_SECONDS}", "-o", "faulthandler_exit_on_timeout=true"]
+    command = [sys.executable, "-m", "pytest", *run.paths, *quiet, *hangs, *arguments, *run.extra]
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
     ours = {"PARALLAX_TEST_RUN": "1", "TMPDIR": str(run.scratch)}
     with subprocess.Popen(command, cwd=ROOT, env=inherited | ours | environment) as process:

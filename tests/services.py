@@ -321,6 +321,7 @@ class PrivatePostgres(PrivateServer):
             "unix_socket_directories": str(self.folder),
             "fsync": "off",
             "full_page_writes": "off",  # synchronous_commit stays on: a commit outlives kill_hard
+            "lock_timeout": "20s",  # two connections of one test that wait for each other: an error, no hang
         }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [self.program / "postgres", "-D", self.folder / "data", *flags], ""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import pwd
 import shutil
@@ -377,6 +378,18 @@ def test_a_developers_own_settings_do_not_reach_the_tests(plain_pytest, monkeypa
         "import os\ndef test_a(): assert not {'VAR_DIR', 'DATABASE_URL', 'OPENAI_API_KEY'} & set(os.environ)"
     )
     assert (outcome.passed, outcome.failed) == (1, 0)
+
+
+def test_a_test_that_hangs_ends_its_stage(plain_pytest, monkeypatch):
+    monkeypatch.setattr(run, "HANG_SECONDS", 0.5)
+    begun = time.monotonic()
+    outcome = plain_pytest("import time\ndef test_a(): time.sleep(60)")
+    assert time.monotonic() - begun < 30
+    assert outcome.fault == "pytest ended with exit code 1"
+
+
+def test_output_that_no_encoding_can_carry_does_not_break_the_report():
+    logging.getLogger(__name__).warning("half a character: \ud800")  # under xdist this ended the whole run
 
 
 def test_an_unknown_stage_is_refused_by_name(capsys):

@@ -7,7 +7,7 @@ written back to the very same dict. Nothing here knows how many values there are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -174,18 +174,21 @@ class ValueTree:
         return tree
 
     @classmethod
-    def flat(cls, slug: str, value_keys: Sequence[str], scale: Scale) -> ValueTree:
+    def flat(
+        cls, slug: str, value_keys: Sequence[str], scale: Scale, labels: Mapping[str, str] | None = None
+    ) -> ValueTree:
         """A system of values without groups, for ratings that were imported and not collected here.
 
-        The keys serve as names and labels, in the order given. Raises TreeError for bad or repeated keys,
-        for no key at all and for a bad scale.
+        The values stand in the order given. `labels` gives names by key; a key without one is its own name.
+        Raises TreeError for bad or repeated keys, for no key at all, for a blank label and for a bad scale.
         """
+        labels = labels or {}
         root_key = "root"
         while root_key in value_keys:  # the group of all may not take a value's key
             root_key += "_"
         values = [
-            {"key": key, "name": key, "label": key, "definition": "Imported without a definition."}
-            for key in value_keys
+            {"key": key, "name": label, "label": label, "definition": "Imported without a definition."}
+            for key, label in ((key, labels.get(key, key)) for key in value_keys)
         ]
         root = {
             "key": root_key,

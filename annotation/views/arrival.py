@@ -16,8 +16,8 @@ from annotation.recruitment import read_entry, seal, unseal
 def arrive(request: HttpRequest, slug: str) -> HttpResponse:
     """Show who is welcome; take them in when they press the button.
 
-    Opening the link changes nothing, and the button works without any cookie: some browsers drop
-    cookies on the way from another site.
+    Opening the link changes nothing. Who arrived travels in the form, signed, so the button needs no
+    session; like every form it needs the CSRF cookie that its page set.
     """
     study = get_object_or_404(Study, slug=slug)
     if request.method == "GET":

@@ -10,8 +10,8 @@ from annotation.models import Enrollment, Step
 
 
 def answer_consent(request: HttpRequest, enrollment: Enrollment, step: Step) -> HttpResponse:
-    form = ConsentForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = ConsentForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
         given = form.cleaned_data["consent"] == "yes"
         return go_on(services.record_consent(enrollment, step, given=given))
     return render(

@@ -22,6 +22,8 @@ def label_post(request: HttpRequest, enrollment: Enrollment, step: Step) -> Http
             raise Refused("There is no post open for you at this moment.")
         return _show(request, assignment, step, ReadingForm(tree))
     assignment = _get_posted_assignment(request, enrollment)
+    if assignment.status == Assignment.Status.RELEASED:
+        raise Refused("That post was given to someone else in the meantime. Nothing was saved from it.")
     form = ReadingForm(tree, request.POST)
     if request.htmx:
         form.reveal()
@@ -56,7 +58,15 @@ def _go_past(
 ) -> HttpResponse:
     """Lead on from a post that was submitted before; say so unless this is the same answer again."""
     stored = assignment.annotation
-    is_same = form.is_valid() and stored.ratings == complete(form.tree, form.reading).ratings
+    if form.is_valid():
+        sent = complete(form.tree, form.reading)
+        is_same = (stored.ratings, stored.codes, stored.rationale) == (
+            sent.ratings,
+            sent.codes,
+            form.rationale,
+        )
+    else:
+        is_same = False
     if not is_same:
         messages.info(request, "You had already submitted that post. Your first answer stands.")
     enrollment.refresh_from_db()

@@ -61,8 +61,14 @@ class Instrument:
         if not isinstance(data, Mapping) or not isinstance(data.get("items"), list):
             raise InstrumentError(["questionnaire: must be an object with a list of items"])
         faults = [
-            f"questionnaire: {name} is missing" for name in ("key", "version", "title") if not data.get(name)
+            f"questionnaire: {name} {_absence(data.get(name))}"
+            for name in ("key", "title")
+            if not _is_text(data.get(name))
         ]
+        if not _is_count(data.get("version")):
+            faults.append("questionnaire: version must be a whole number of at least 1")
+        if not isinstance(data.get("intro", ""), str):
+            faults.append("questionnaire: intro must be text")
         items = []
         for number, entry in enumerate(data["items"], start=1):
             place = f"item {number}"
@@ -84,26 +90,49 @@ class Instrument:
         )
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _absence(value: object) -> str:
+    return "must be text" if value and not isinstance(value, str) else "is missing"
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and _is_whole(value) and value >= 1
+
+
 def _faults_of_item(entry: Mapping[str, Any]) -> list[str]:
     faults = []
     if not KEY_PATTERN.fullmatch(str(entry.get("key", ""))):
         faults.append("key must begin with a letter and consist of a-z, 0-9 and _")
     if entry.get("kind") not in KINDS:
         faults.append(f"kind must be one of {', '.join(KINDS)}, not {entry.get('kind')!r}")
-    if not entry.get("label"):
-        faults.append("label is missing")
+    if not _is_text(entry.get("label")):
+        faults.append(f"label {_absence(entry.get('label'))}")
+    if not isinstance(entry.get("help", ""), str):
+        faults.append("help must be text")
+    if not _is_count(entry.get("max_length", DEFAULT_TEXT_LENGTH)):
+        faults.append("max_length must be a whole number of at least 1")
     if entry.get("kind") == "single":
         options = entry.get("options")
         if not isinstance(options, list) or len(options) < 2:
             faults.append("a single choice needs a list of at least two options")
-        elif not all(isinstance(o, Mapping) and o.get("value") and o.get("label") for o in options):
-            faults.append("each option needs a value and a label")
+        elif not all(
+            isinstance(option, Mapping) and _is_text(option.get("value")) and _is_text(option.get("label"))
+            for option in options
+        ):
+            faults.append("each option needs a value and a label, both text")
         elif len({option["value"] for option in options}) < len(options):
             faults.append("two options have the same value")
-    bounds = [entry.get(name) for name in ("min", "max")]
-    if entry.get("kind") == "number" and not all(bound is None or isinstance(bound, int) for bound in bounds):
+    low, high = entry.get("min"), entry.get("max")
+    if not all(bound is None or _is_whole(bound) for bound in (low, high)):
         faults.append("min and max must be whole numbers")
-    elif isinstance(bounds[0], int) and isinstance(bounds[1], int) and bounds[0] > bounds[1]:
+    elif low is not None and high is not None and low > high:
         faults.append("min is above max")
     return faults
 
@@ -115,7 +144,9 @@ def _read_item(entry: Mapping[str, Any]) -> Item:
         label=entry["label"],
         help=entry.get("help", ""),
         required=bool(entry.get("required", False)),
-        options=tuple((option["value"], option["label"]) for option in entry.get("options", ())),
+        options=tuple((option["value"], option["label"]) for option in entry["options"])
+        if entry["kind"] == "single"
+        else (),
         minimum=entry.get("min"),
         maximum=entry.get("max"),
         max_length=entry.get("max_length", DEFAULT_TEXT_LENGTH),

@@ -16,8 +16,8 @@ def answer_questionnaire(request: HttpRequest, enrollment: Enrollment, step: Ste
         Questionnaire, study=enrollment.study, key=step.config.get("questionnaire")
     )
     instrument = questionnaire.instrument
-    form = QuestionnaireForm(instrument, request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = QuestionnaireForm(instrument, request.POST if request.method == "POST" else None)
+    if form.is_valid():
         services.answer_questionnaire(enrollment, step, questionnaire, answers=form.answers)
         return go_on(enrollment)
     return render(

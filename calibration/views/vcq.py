@@ -20,7 +20,7 @@ def answer_question(request: HttpRequest, enrollment: Enrollment, step: Step) ->
     question = get_next_question(enrollment)
     if question is None:
         raise Refused("This questionnaire has no open question.")
-    form = RatingForm(tree.scale, request.POST or None)
+    form = RatingForm(tree.scale, request.POST if request.method == "POST" else None)
     if request.method == "POST":
         posted = _get_posted_question(request, enrollment)
         is_ahead = posted.position > question.position

@@ -18,8 +18,15 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()
 
 
+TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+
+
 def read(kind: str, name: str, default):
     """Return the environment variable as the kind asked for, or say which one is broken and why."""
+    if kind == "bool" and os.environ.get(name, "").strip().lower() not in TRUE + FALSE:
+        raise ImproperlyConfigured(
+            f"The environment variable {name} must be 1 or 0, not {os.environ[name]!r}."
+        )
     try:
         return getattr(env, kind)(name, default=default)
     except (ValueError, TypeError, environ.ImproperlyConfigured) as error:
@@ -70,10 +77,13 @@ DATABASE_URL = read_url("DATABASE_URL", ("postgres", "postgresql", "sqlite"))
 if DATABASE_URL:
     try:
         DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
-    except Exception as error:
+    except Exception:  # its words may hold the password
         raise ImproperlyConfigured(
-            f"The environment variable DATABASE_URL cannot be read: {error}"
-        ) from error
+            "The environment variable DATABASE_URL cannot be read. It looks like "
+            "'postgres://user:password@host:5432/database'; write special characters of the password as %XX."
+        ) from None
+    if not DATABASES["default"]["NAME"]:
+        raise ImproperlyConfigured("The environment variable DATABASE_URL names no database after the host.")
 else:
     VAR_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES = {
@@ -89,7 +99,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 else:
     DATABASES["default"].update(
-        CONN_MAX_AGE=read("int", "DATABASE_CONN_MAX_AGE", 60), CONN_HEALTH_CHECKS=True
+        CONN_MAX_AGE=read("int", "DATABASE_CONN_MAX_AGE", 60),
+        CONN_HEALTH_CHECKS=True,
+        OPTIONS={"connect_timeout": 5} | DATABASES["default"].get("OPTIONS", {}),
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -113,9 +125,12 @@ if REDIS_URL:
         "unacked_restore_throttle": 1,
         "socket_timeout": 5,
         "socket_connect_timeout": 5,
+        "max_retries": 1,  # a caller must not wait for a queue that is away: the sweep finds the job's row
+        "interval_start": 0,
+        "interval_step": 0,
     }
 else:
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(VAR_DIR / "queue"),
         "data_folder_out": str(VAR_DIR / "queue"),
@@ -134,6 +149,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_htmx",
@@ -236,12 +252,17 @@ if PRODUCTION:
 
 # --- logs --------------------------------------------------------------------------------------
 
+LOG_LEVEL = read("str", "LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+    raise ImproperlyConfigured(
+        f"The environment variable LOG_LEVEL must be a level such as INFO, not {LOG_LEVEL!r}."
+    )
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": read("str", "LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # Prolific's link carries a person's id in its query; request lines that log it stay out.
     "loggers": {"django.server": {"handlers": [], "propagate": False}},
 }

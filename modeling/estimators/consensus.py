@@ -65,7 +65,9 @@ class TextConsensus:
     """
 
     name = "text"
-    description = "TF-IDF and ridge regression, fitted to the mean ratings of the posts to fit to and out of fold for them"
+    description = (
+        "TF-IDF and ridge regression on the mean ratings of the posts to fit to; out of fold for these"
+    )
 
     def __init__(self, *, n_folds: int = 10, rng: np.random.Generator) -> None:
         self.n_folds = n_folds

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from joblib import parallel_config
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
@@ -94,10 +95,11 @@ class ForestPerValue:
                 ),
                 n_jobs=self.n_jobs,
             )
-            forest.fit(features[rated].astype(np.float32), ratings[rated, value])
-            for block, out in zip(wanted, predictions, strict=True):
-                if len(block):
-                    out[:, value] = forest.predict(block.astype(np.float32))
+            with parallel_config(backend="threading"):  # a worker's process may not have processes of its own
+                forest.fit(features[rated].astype(np.float32), ratings[rated, value])
+                for block, out in zip(wanted, predictions, strict=True):
+                    if len(block):
+                        out[:, value] = forest.predict(block.astype(np.float32))
             self.n_rows_.append(int(rated.sum()))
             report(value + 1, n_values)
         return predictions

@@ -66,6 +66,8 @@ class SimulationParameters:
         Share of annotations in which every branch is opened, where the node allows several answers.
     inattentive_share : float, 0 to 1
         Share of raters whose ratings do not depend on the post.
+    authored_share : float, 0 to 1
+        Correlation of an authored post's profile with its authored levels; the rest is drawn.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class SimulationParameters:
     branch_noise: tuple[float, ...]
     open_all_share: float
     inattentive_share: float
+    authored_share: float
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -6,7 +6,6 @@ rehearsing, testing and demonstrating; it is never evidence that a method is acc
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -196,20 +195,22 @@ def profiles_from_levels(
 ) -> FloatArray:
     """Turn authored intensities into the profiles that simulated raters read.
 
-    Value by value the posts keep the order of their levels; posts of the same level, most of all
-    the many at 0, are ordered by a random profile that is correlated along the circle. The order is then
-    written as normal scores, so that whatever the share of posts in which a value was authored, raters
-    meet the distribution on which the model was fitted.
+    Value by value the levels are standardised over the posts and mixed with a random profile that is
+    correlated along the circle, so that what raters see in a post is mostly what its author put there. A value
+    whose level is the same in all posts, most of all one that was never authored, is the random
+    profile alone.
 
     Parameters
     ----------
     levels : array-like of shape (n_posts, n_values)
-        Authored intensity, usually 0 to 6 and mostly 0. Only the order within a column counts.
+        Authored intensity, usually 0 to 6 and mostly 0. Only its distance from the mean of its column, in
+        standard deviations, counts.
 
     Returns
     -------
     array of shape (n_posts, n_values)
-        Every column has mean 0 and, from two posts on, variance 1; a single post gives zeros.
+        Mean 0 and variance 1 for every value, up to the chance of the draw. A profile correlates
+        with the levels of its value at `parameters.authored_share`.
 
     Raises
     ------
@@ -226,15 +227,16 @@ def profiles_from_levels(
         raise ValueError(
             f"levels[{post}, {value}] is {authored[post, value]}; write 0 where nothing is expressed"
         )
-    n_posts, n_values = authored.shape
-    rest = _circular_normals(n_posts, n_values, parameters, rng)
-    normal = NormalDist()
-    scores = np.array([normal.inv_cdf((rank + 0.5) / n_posts) for rank in range(n_posts)])
-    if n_posts > 1:
-        scores /= scores.std()
-    profiles = np.empty_like(authored)
-    for value in range(n_values):
-        profiles[np.lexsort((rest[:, value], authored[:, value])), value] = scores
+    profiles = _circular_normals(*authored.shape, parameters, rng)
+    if len(authored) == 0:
+        return profiles
+    # The range, and not the standard deviation, tells equal levels exactly.
+    varies = np.ptp(authored, axis=0) > 0
+    told = authored[:, varies]
+    share = parameters.authored_share
+    profiles[:, varies] = share * (told - told.mean(axis=0)) / told.std(axis=0) + profiles[
+        :, varies
+    ] * np.sqrt(1 - share**2)
     return profiles
 
 

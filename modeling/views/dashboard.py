@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 
 from annotation.models import Outcome, Rater, Study
 from modeling.models import EvaluationReport
-from modeling.presentation import tabulate_agreement, tabulate_crowd_errors
+from modeling.presentation import tabulate_agreement, tabulate_crowd_errors, tabulate_differences
 from modeling.selectors import count_study, get_latest_report, list_jobs
 
 
@@ -40,6 +40,7 @@ def show_study(request: HttpRequest, slug: str) -> HttpResponse:
             "report": report,
             "measures": measures,
             "agreement": tabulate_agreement(measures) if report else [],
+            "differences": tabulate_differences(measures) if report else [],
             "crowd_errors": tabulate_crowd_errors(measures, study) if report else [],
             "jobs": list_jobs(study),
         },

@@ -7,8 +7,11 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+import redis
 
 from jobs import registry, services, tasks
 from jobs.models import Heartbeat
@@ -73,23 +76,44 @@ def effects():
 
 @pytest.fixture
 def process_environment(tmp_path):
-    """The environment of a process with a database and a queue of its own, and leases of 3 seconds."""
-    root = Path(__file__).resolve().parents[2]
-    return {
+    """The environment of processes with an empty database and queue of their own, and leases of 3 seconds.
+
+    PostgreSQL and Redis where this run has them, else SQLite and the queue in a folder.
+    """
+    environment = {
         **{name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")},
         "DJANGO_SETTINGS_MODULE": "tests.jobs.worker_settings",
-        "PYTHONPATH": str(root),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
         "VAR_DIR": str(tmp_path),
         "JOBS_LEASE_SECONDS": "3",
         "JOBS_SWEEP_SECONDS": "1",
         "JOBS_RESEND_SECONDS": "2",
         "LOG_LEVEL": "WARNING",
     }
+    server, queue = os.environ.get("DATABASE_URL", ""), os.environ.get("REDIS_URL")
+    if not (server.startswith("postgres") and queue):
+        yield environment
+        return
+    name = f"jobs_{uuid.uuid4().hex}"
+    # Each test process takes a numbered database of Redis that is not the run's own.
+    number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    environment["DATABASE_URL"] = urlsplit(server)._replace(path=f"/{name}").geturl()
+    environment["REDIS_URL"] = urlsplit(queue)._replace(path=f"/{number}").geturl()
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        empty_redis(environment["REDIS_URL"])
+        yield environment
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def empty_redis(url):
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
 
 
 @pytest.fixture
 def installation(process_environment, tmp_path):
-    """A migrated database in a file; `installation.query` reads it, `installation.python` runs code on it."""
+    """A migrated database; `installation.query` reads it, `installation.python` runs code on it."""
     installation = Installation(process_environment, tmp_path)
     yield installation
     installation.close()
@@ -153,8 +177,18 @@ class Installation:
             kill_group(process)
 
     def query(self, sql):
+        if url := self.environment.get("DATABASE_URL"):
+            with psycopg.connect(url) as database:
+                return database.execute(sql).fetchall()
         with contextlib.closing(sqlite3.connect(self.folder / "parallax.sqlite3", timeout=20)) as database:
             return database.execute(sql).fetchall()
+
+    def lose_all_messages(self):
+        if url := self.environment.get("REDIS_URL"):
+            empty_redis(url)
+            return
+        for message in (self.folder / "queue").iterdir():
+            message.unlink()
 
     def enqueue(self, kind, count=1, **payload):
         self.python(
@@ -169,7 +203,7 @@ class Installation:
         """The number of effects of each job that has any."""
         return self.query(
             "SELECT substr(name, 1, length(name) - 37) AS job, count(*) FROM jobs_heartbeat "
-            "WHERE name LIKE 'effect of %' GROUP BY job"
+            "WHERE name LIKE 'effect of %' GROUP BY job ORDER BY job"
         )
 
     def wait_until(self, condition, timeout):

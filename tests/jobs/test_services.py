@@ -160,6 +160,31 @@ def test_the_late_write_of_a_stale_token_is_refused(queued, effects):
     assert (job.state, job.attempts, effects.count()) == ("done", 2, 1)
 
 
+def test_a_stale_token_finishes_nothing_while_the_new_holder_computes(queued, effects):
+    def slow(claim):
+        expire_lease(job)
+        holders.append(services.claim(job.pk))
+        return effects.write
+
+    holders = []
+    job = queued(slow)
+    assert not services.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.lease_token, effects.count()) == ("running", holders[0].token, 0)
+
+
+def test_a_failure_under_a_stale_token_leaves_the_new_holder_alone(queued):
+    def slow(claim):
+        expire_lease(job)
+        services.claim(job.pk)
+        raise PermanentError("too late to matter")
+
+    job = queued(slow)
+    assert not services.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.error) == ("running", "")
+
+
 def test_a_failing_effect_is_rolled_back_whole(queued, effects):
     def work(claim):
         def effect():
@@ -351,6 +376,7 @@ def test_a_job_cancelled_while_the_handler_never_reports_has_no_effect(queued, e
     assert (job.state, effects.count()) == ("cancelled", 0)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_lease_is_extended_in_the_background_while_the_handler_computes(queued, settings, monkeypatch):
     settings.JOBS_LEASE_SECONDS = 0.4
     extended_in = []
@@ -364,6 +390,7 @@ def test_the_lease_is_extended_in_the_background_while_the_handler_computes(queu
     assert f"lease-of-job-{job.pk}" not in [thread.name for thread in threading.enumerate()]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_background_goes_on_after_a_database_error(queued, settings, monkeypatch, caplog):
     settings.JOBS_LEASE_SECONDS = 0.2
     calls = []

@@ -15,6 +15,8 @@ GUNICORN_DEFAULTS = (
     "--worker-class gthread --workers 2 --threads 4 --timeout 60 --graceful-timeout 8 "
     "--no-control-socket --log-level warning"
 )
+# A container's or a fresh machine's only user is often root; Celery warns of it at every start.
+ROOT_IS_FINE_HERE = "ignore:You're running the worker with superuser privileges"
 
 
 class Command(BaseCommand):
@@ -65,7 +67,12 @@ def commands(port: int | None) -> dict[str, list[str]]:
 def environment() -> dict[str, str]:
     """Return this process's environment; what GUNICORN_CMD_ARGS already holds outweighs our defaults."""
     own = os.environ.get("GUNICORN_CMD_ARGS", "")
-    return {**os.environ, "GUNICORN_CMD_ARGS": f"{GUNICORN_DEFAULTS} {own}".strip()}
+    quiet = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), ROOT_IS_FINE_HERE]))
+    return {
+        **os.environ,
+        "GUNICORN_CMD_ARGS": f"{GUNICORN_DEFAULTS} {own}".strip(),
+        "PYTHONWARNINGS": quiet,
+    }
 
 
 def refuse_taken_port(port: int) -> None:

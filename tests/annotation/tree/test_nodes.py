@@ -303,6 +303,14 @@ def test_a_value_of_a_flat_system_may_have_any_key_even_that_of_the_root() -> No
     assert tree.value_keys == ("root", "root_")
 
 
+def test_a_value_of_a_flat_system_shows_its_label_where_it_has_one() -> None:
+    tree = ValueTree.flat("imported", ["joy", "fear"], Scale(1, 5, 1, "low", "high"), {"joy": "Great joy!"})
+    assert [(leaf.key, leaf.name, leaf.label) for leaf in tree.leaves] == [
+        ("joy", "Great joy!", "Great joy!"),
+        ("fear", "fear", "fear"),
+    ]
+
+
 @pytest.mark.parametrize("keys", [[], ["a", "a"], ["none"], ["A"]], ids=str)
 def test_a_flat_system_is_checked_like_any_other(keys: list[str]) -> None:
     with pytest.raises(TreeError):

@@ -1,0 +1,111 @@
+"""Stored fits, scores and reports, to be read; jobs write them."""
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+
+from annotation.admin import ReadOnlyAdmin, mark_simulated, show_json
+
+from .models import EvaluationReport, FitRun, PostScore
+
+
+@admin.register(FitRun)
+class FitRunAdmin(ReadOnlyAdmin):
+    list_display = ["pk", "study", "consensus_name", "n_raters", "n_annotations", "created_at", "simulated"]
+    list_filter = ["study", "has_simulated"]
+    list_select_related = ["study"]
+    search_fields = ["key", "study__slug"]
+    date_hierarchy = "created_at"
+    fields = [
+        "study",
+        "created_at",
+        "consensus_name",
+        ("n_raters", "n_annotations"),
+        "simulated",
+        "notes_given",
+        "settings_used",
+        "holdout_size",
+        "features",
+        "key",
+        "data_hash",
+        "code_version",
+        "artefact",
+        "artefact_sha256",
+    ]
+    readonly_fields = ["simulated", "notes_given", "settings_used", "holdout_size", "features"]
+
+    @admin.display(description="simulated", ordering="has_simulated")
+    def simulated(self, fit_run):
+        return mark_simulated(fit_run.has_simulated)
+
+    @admin.display(description="notes")
+    def notes_given(self, fit_run):
+        return show_json(fit_run.notes)
+
+    @admin.display(description="settings")
+    def settings_used(self, fit_run):
+        return show_json(fit_run.settings)
+
+    @admin.display(description="posts in the holdout")
+    def holdout_size(self, fit_run):
+        return len(fit_run.holdout_post_ids)
+
+    @admin.display(description="features")
+    def features(self, fit_run):
+        return show_json(fit_run.feature_names)
+
+
+@admin.register(PostScore)
+class PostScoreAdmin(ReadOnlyAdmin):
+    list_display = ["post_key", "study", "fit_run_id", "is_out_of_fold", "simulated"]
+    list_filter = ["fit_run__study", "is_out_of_fold"]
+    list_select_related = ["fit_run__study", "post"]
+    search_fields = ["post__key"]
+    fields = ["fit_run", "post", "is_out_of_fold", "simulated", "score_table"]
+    readonly_fields = ["simulated", "score_table"]
+    ordering = ["-fit_run", "pk"]
+
+    @admin.display(description="post", ordering="post__key")
+    def post_key(self, score):
+        return score.post.key
+
+    @admin.display(description="study", ordering="fit_run__study__slug")
+    def study(self, score):
+        return score.fit_run.study
+
+    @admin.display(description="fitted on simulated raters", ordering="fit_run__has_simulated")
+    def simulated(self, score):
+        return mark_simulated(score.fit_run.has_simulated)
+
+    @admin.display(description="scores")
+    def score_table(self, score):
+        rows = (
+            (key, f"{number:.2f}")
+            for key, number in zip(score.fit_run.study.value_keys, score.scores, strict=True)
+        )
+        return format_html(
+            "<table>{}</table>", format_html_join("", '<tr><th scope="row">{}</th><td>{}</td></tr>', rows)
+        )
+
+
+@admin.register(EvaluationReport)
+class EvaluationReportAdmin(ReadOnlyAdmin):
+    list_display = ["pk", "study", "fit_run_id", "created_at", "simulated", "dashboard"]
+    list_filter = ["study"]
+    list_select_related = ["study", "fit_run"]
+    search_fields = ["study__slug"]
+    date_hierarchy = "created_at"
+    fields = ["study", "fit_run", "created_at", "simulated", "dashboard", "measured"]
+    readonly_fields = ["simulated", "dashboard", "measured"]
+
+    @admin.display(description="simulated", ordering="fit_run__has_simulated")
+    def simulated(self, report):
+        return mark_simulated(report.fit_run.has_simulated)
+
+    @admin.display(description="dashboard")
+    def dashboard(self, report):
+        return format_html('<a href="{}">Dashboard</a>', reverse("modeling:study", args=[report.study.slug]))
+
+    @admin.display(description="measures")
+    def measured(self, report):
+        return show_json(report.measures)

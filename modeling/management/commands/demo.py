@@ -1,0 +1,215 @@
+"""`manage.py demo [--port N] [--no-serve]`: the whole of Parallax at work, from an empty database to a report."""
+
+import os
+import secrets
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from annotation.models import Annotation, Enrollment, Outcome, Rater, Study
+from annotation.recruitment import build_entry_path
+from jobs.management.commands.runlocal import HOST, commands, environment, refuse_taken_port
+from jobs.models import Job
+from jobs.services import retry, wait
+from jobs.supervisor import KeepsDying, Supervisor
+from modeling.demo import load_demo_study
+from modeling.models import EvaluationReport
+from modeling.presentation import tabulate_agreement
+from modeling.progress import Progress
+from modeling.selectors import get_latest_report
+from modeling.services import request_evaluation, request_fit
+from modeling.simulated_raters import Cast, walk_directly, walk_over_http
+from modeling.simulation.page import PageError
+
+ADMIN = "admin"
+AT_ONCE = 4
+JOB_TIMEOUT_SECONDS = 1800
+
+
+class Stopped(Exception):
+    """Someone pressed Ctrl-C."""
+
+
+class Command(BaseCommand):
+    help = "Run a made-up study from the participant link to the report, and show it. Run again, it goes on."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--port", type=int, default=8000, help="where the pages are served (8000)")
+        parser.add_argument(
+            "--no-serve", action="store_true", help="check that everything is there, then end"
+        )
+        parser.add_argument(
+            "--http-raters", type=int, default=40, help="simulated raters over the pages (40)"
+        )
+        parser.add_argument("--raters", type=int, default=160, help="simulated raters in all (160)")
+
+    def handle(self, *args, port: int, no_serve: bool, http_raters: int, raters: int, **options):
+        if not 1 <= http_raters <= raters:
+            raise CommandError("--http-raters must be from 1 to the number of --raters.")
+        self.began = time.monotonic()
+        self.base_url = f"http://{HOST}:{port}"
+        refuse_taken_port(port)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, _stop)
+        self.say("Loading the demonstration study")
+        study, _ = load_demo_study()
+        password = make_admin(settings.VAR_DIR / "admin_password")
+        supervisor = Supervisor(
+            commands(port), env=environment(), cwd=settings.BASE_DIR, say=self.stderr.write
+        )
+        try:
+            self.say("Starting the web server, the worker and the clock")
+            supervisor.start()
+            self.play(study, supervisor, http_raters, raters)
+            self.verify(study, http_raters, raters, password)
+            self.show(study, password)
+            if not no_serve:
+                self.stdout.write("\nServing until Ctrl-C.")
+                while True:
+                    supervisor.poll()
+                    time.sleep(0.2)
+        except Stopped:
+            self.stdout.write("\nStopping.")
+        except KeepsDying as error:
+            raise CommandError(f"Stopped everything: {error}") from error
+        except PageError as error:
+            raise CommandError(f"A simulated rater cannot go on: {error}") from error
+        finally:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)  # nothing may interrupt the stopping
+            supervisor.stop()
+
+    def say(self, what: str) -> None:
+        self.stdout.write(f"[{time.monotonic() - self.began:4.0f} s] {what}")
+        self.stdout.flush()
+
+    def play(self, study: Study, supervisor: Supervisor, http_raters: int, raters: int) -> None:
+        self.wait_until("the web server answers", lambda: self.status_of("/healthz") == 200, supervisor)
+        cast = Cast(study)
+        over_http = cast.list_unfinished(http_raters)
+        if over_http:
+            self.say(f"{len(over_http)} simulated raters walk the study through its pages, {AT_ONCE} at once")
+            progress = Progress(self.stdout, "over HTTP")
+            connection.close()
+            walk_over_http(cast, over_http, self.base_url, at_once=AT_ONCE, on_progress=progress)
+        direct = [number for number in cast.list_unfinished(raters) if number > http_raters]
+        if direct:
+            self.say(f"{len(direct)} more take part directly, without pages")
+            walk_directly(cast, direct, on_progress=Progress(self.stdout, "directly"))
+        self.say("A worker fits one forest per value and scores the held-out posts")
+        fit = self.finish(request_fit(study), "fit")
+        self.finish(request_evaluation(study.fit_runs.get(pk=fit.result["fit_run"])), "report")
+
+    def finish(self, job: Job, what: str) -> Job:
+        """Wait for a worker to finish the job, trying once more what failed in an earlier run."""
+        if job.state in (Job.State.FAILED, Job.State.CANCELLED):
+            retry(job)
+        progress = Progress(self.stdout, what)
+        job = wait(
+            job,
+            on_progress=lambda job: (
+                job.progress_total and progress(job.progress_done, job.progress_total, job.progress_note)
+            ),
+            timeout=JOB_TIMEOUT_SECONDS,
+        )
+        if job.state != Job.State.DONE:
+            raise CommandError(f"The {what} ended as {job.get_state_display()}: {job.error}")
+        return job
+
+    def verify(self, study: Study, http_raters: int, raters: int, password: str) -> None:
+        """Look for everything the demo promises; raise CommandError naming what is missing."""
+        self.say("Checking that everything is there")
+        people = Enrollment.objects.filter(study=study, rater__origin=Rater.Origin.SIMULATED)
+        report = get_latest_report(study)
+        n_annotations = Annotation.objects.filter(enrollment__in=people).count()
+        expected = {
+            f"{raters} simulated raters completed": people.filter(outcome=Outcome.COMPLETED).count()
+            >= raters,
+            f"each rated {study.posts_per_rater} posts": n_annotations >= raters * study.posts_per_rater,
+            "a report is stored": report is not None,
+            "every condition has a figure": report is not None
+            and all(row.rho is not None for row in tabulate_agreement(report.measures)),
+            "the participant page is served": self.status_of(build_entry_path(study, "preview-check")) == 200,
+            "the dashboard asks for a login": self.status_of(f"/dashboard/{study.slug}/") == 302,
+            "the dashboard shows the report": self.sees_dashboard(study, password, report),
+        }
+        self.wait_until("the system is ready (/readyz)", lambda: self.status_of("/readyz") == 200)
+        missing = [what for what, is_there in expected.items() if not is_there]
+        if missing:
+            raise CommandError("Not everything is there. Missing: " + "; ".join(missing))
+
+    def sees_dashboard(self, study: Study, password: str, report: EvaluationReport | None) -> bool:
+        """Whether an administrator who logs in with the printed password is shown the stored figures."""
+        from modeling.simulation.browser import Browser
+
+        if report is None:
+            return False
+        with Browser(self.base_url) as browser:
+            page = browser.get(f"/admin/login/?next=/dashboard/{study.slug}/")
+            page = browser.submit(page.form(having="username"), {"username": ADMIN, "password": password})
+        return f"{report.measures['personalized']['rho']:.3f}" in page.text
+
+    def show(self, study: Study, password: str) -> None:
+        report = get_latest_report(study)
+        self.stdout.write("\nAgreement on the held-out posts (SIMULATED raters; mean rho, 95 % interval)")
+        for row in tabulate_agreement(report.measures):
+            self.stdout.write(f"  {row.label:<54}{row.rho:6.3f}  [{row.low:.3f}, {row.high:.3f}]")
+        self.say("Everything is there.\n")
+        entry = build_entry_path(study, f"preview{secrets.token_hex(4)}")
+        self.stdout.write(f"  Take part     {self.base_url}{entry}")
+        self.stdout.write(f"  Dashboard     {self.base_url}/dashboard/{study.slug}/")
+        self.stdout.write(f"  Admin         {self.base_url}/admin/   user {ADMIN}, password {password}")
+        self.stdout.flush()
+
+    def status_of(self, path: str) -> int:
+        """Return the status the web server answers with, 0 when it does not; redirects are not followed."""
+        opener = urllib.request.build_opener(_NoRedirect)
+        try:
+            with opener.open(self.base_url + path, timeout=10) as response:
+                return response.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def wait_until(
+        self, what: str, is_so: Callable[[], bool], supervisor: Supervisor | None = None, seconds: float = 60
+    ) -> None:
+        end = time.monotonic() + seconds
+        while not is_so():
+            if supervisor:
+                supervisor.poll()
+            if time.monotonic() > end:
+                raise CommandError(f"Waited {seconds:.0f} s in vain until {what}.")
+            time.sleep(0.2)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args, **kwargs):
+        return None
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped
+
+
+def make_admin(path: Path) -> str:
+    """Return the administrator's password, making the account and a password at the first call."""
+    users = get_user_model().objects
+    if users.filter(username=ADMIN).exists() and path.exists():
+        return path.read_text()
+    password = secrets.token_urlsafe(12)
+    user, _ = users.get_or_create(username=ADMIN, defaults={"is_staff": True, "is_superuser": True})
+    user.set_password(password)
+    user.save()
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(password)
+    return password

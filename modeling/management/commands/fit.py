@@ -1,0 +1,64 @@
+"""`manage.py fit STUDY [--queue] ...`"""
+
+from dataclasses import fields, replace
+
+from django.core.management.base import BaseCommand, CommandError
+
+from annotation.models import Study
+from jobs.models import Job
+from jobs.services import retry, run_here
+from modeling.errors import ModelingError
+from modeling.estimators.fitting import FitSettings
+from modeling.progress import Progress
+from modeling.services import request_evaluation, request_fit
+
+
+class Command(BaseCommand):
+    help = "Fit a study's personalization to its ratings and store the report."
+
+    def add_arguments(self, parser):
+        parser.add_argument("study", help="the study's slug")
+        parser.add_argument("--queue", action="store_true", help="leave the work to a worker")
+        for field in fields(FitSettings):
+            parser.add_argument(
+                f"--{field.name.replace('_', '-')}",
+                type=type(field.default),
+                default=None,
+                help=f"{field.default:.3g} when left out"
+                if field.name != "seed"
+                else "the study's seed when left out",
+            )
+
+    def handle(self, *args, study: str, queue: bool, **options):
+        found = Study.objects.filter(slug=study).first()
+        if found is None:
+            raise CommandError(f"There is no study '{study}'.")
+        given = {
+            field.name: options[field.name]
+            for field in fields(FitSettings)
+            if options[field.name] is not None
+        }
+        try:
+            job = request_fit(found, replace(FitSettings(seed=found.seed), **given))
+            if queue:
+                self.stdout.write(f"Job {job.pk} ({job.get_state_display()}) is with the workers.")
+                return
+            job = self._do(job, "Fitting")
+            self._do(request_evaluation(found.fit_runs.get(pk=job.result["fit_run"])), "Evaluating")
+        except ModelingError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Study '{study}' is fitted. See it: manage.py evaluate {study} --format text")
+
+    def _do(self, job: Job, what: str) -> Job:
+        if job.state in (Job.State.FAILED, Job.State.CANCELLED):
+            retry(job)
+        progress = Progress(self.stdout, what)
+        job = run_here(
+            job,
+            on_progress=lambda job: (
+                job.progress_total and progress(job.progress_done, job.progress_total, job.progress_note)
+            ),
+        )
+        if job.state != Job.State.DONE:
+            raise CommandError(f"{what} failed: {job.error}")
+        return job

@@ -1,0 +1,102 @@
+"""A person at a browser without scripts, in the test's own process, and what they send."""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from django.apps import apps
+from django.test import Client
+from django.urls import reverse
+
+from annotation.models import Assignment, Enrollment, Step, Study
+from annotation.recruitment import build_entry_path
+from annotation.selectors import get_tree
+from annotation.tree.walk import Reading, open_branches
+from modeling.simulation.browser import Browser
+from modeling.simulation.page import Page
+
+NOTHING = Reading({}, {})
+
+
+class Visitor(Browser):
+    """The simulated raters' browser, served by Django's test client; `served` keeps every response's body.
+
+    The test client guards against forged requests as a server does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("http://testserver")
+        self.client = Client(enforce_csrf_checks=True)
+        self.served: list[tuple[str, int, str]] = []
+
+    def _exchange(self, method: str, url: str, body: str | None) -> tuple[int, str | None, str]:
+        parts = urlsplit(url)
+        response = self.client.generic(
+            method,
+            f"{parts.path}?{parts.query}" if parts.query else parts.path,
+            body or "",
+            content_type="application/x-www-form-urlencoded",
+        )
+        text = response.content.decode()
+        self.served.append((url, response.status_code, text))
+        return response.status_code, response.headers.get("Location"), text
+
+
+def arrive(client: Client, study: Study, rater_id: str = "rater-one", **entry):
+    """Open the study's link and press the button; return the response to the button."""
+    path = build_entry_path(study, rater_id, **entry)
+    token = read(client.get(path)).form(having="entry").controls["entry"].values[0]
+    return client.post(reverse("annotation:arrival", args=[study.slug]), {"entry": token})
+
+
+def enter(client: Client, study: Study, rater_id: str = "rater-one") -> Enrollment:
+    """Take a person in through the pages; the client acts for them from now on."""
+    assert arrive(client, study, rater_id).status_code == 303
+    return Enrollment.objects.get(study=study, rater__external_id=rater_id)
+
+
+def step_path(study: Study, kind: str) -> str:
+    """The address of the study's (first) step of this kind."""
+    step = Step.objects.filter(study=study, kind=kind).order_by("position").first()
+    return reverse("annotation:step", args=[study.slug, step.position])
+
+
+def read(response) -> Page:
+    """The page in a response."""
+    return Page(response.content.decode(), status=response.status_code)
+
+
+def rate_social_focus(rating: int = 3) -> Reading:
+    """A finished reading of the ten values: one side opened, its five values rated the same."""
+    leaves = ("security", "conformity", "tradition", "benevolence", "universalism")
+    return Reading({"statement": frozenset({"social_focus"})}, dict.fromkeys(leaves, rating))
+
+
+def mark_nothing() -> Reading:
+    """A finished reading of the ten values in which no branch was opened."""
+    return Reading({"statement": frozenset()}, {})
+
+
+def form_data(
+    assignment: Assignment, reading: Reading = NOTHING, *, shown: Iterable[str] | None = None, **more: object
+) -> dict[str, object]:
+    """What the labeling form sends for a reading: all open branches were on the page unless `shown` says which."""
+    tree = get_tree(assignment.enrollment.study.value_system)
+    data: dict[str, object] = {"assignment": str(assignment.pk)}
+    open_keys = [branch.key for branch in open_branches(tree, reading.marks)]
+    data["shown"] = open_keys if shown is None else list(shown)
+    data |= {f"open-{key}": sorted(marked) or ["none"] for key, marked in reading.marks.items()}
+    data |= {f"rate-{key}": str(rating) for key, rating in reading.ratings.items()}
+    return data | more
+
+
+def freeze_rows() -> dict[str, list[tuple]]:
+    """Every row of every table, to compare before and after."""
+    return {
+        model._meta.label: list(model.objects.order_by("pk").values_list()) for model in apps.get_models()
+    }
+
+
+def find_codes(text: str, codes: Iterable[str]) -> set[str]:
+    """Which completion codes occur in a text, in whatever case."""
+    return {code for code in codes if re.search(re.escape(code), text, re.IGNORECASE)}
