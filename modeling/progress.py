@@ -21,13 +21,14 @@ class Progress:
         self.every_seconds = 0.2 if self.is_terminal else every_seconds
         self.began = time.monotonic()
         self.written = self.began
+        self.is_over = False
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         is_last = done >= total
-        if not is_last and now - self.written < self.every_seconds:
+        if self.is_over or (not is_last and now - self.written < self.every_seconds):
             return
-        self.written = now
+        self.written, self.is_over = now, is_last
         elapsed = now - self.began
         left = "" if is_last or not done else f", about {elapsed / done * (total - done):.0f} s left"
         line = f"  {self.what}: {done:,} of {total:,}{f' ({note})' if note else ''}, {elapsed:.0f} s{left}"

@@ -15,6 +15,7 @@ from django.db import transaction
 from annotation.models import Study
 from jobs.models import Job
 from jobs.services import enqueue
+from modeling.estimators.consensus import PanelConsensus
 from modeling.estimators.fitting import FitResult, FitSettings, fit
 
 from .artefacts import load_arrays, save_arrays
@@ -35,6 +36,9 @@ NOTES = (
     "figures are repeated.",
 )
 VERSION = "0.1.0"
+CROWD_NOTE = (
+    "The consensus of other raters is made of the crowd itself, so its distance from the crowd is not defined."
+)
 
 
 @cache
@@ -169,6 +173,7 @@ def evaluate_fit(fit_run: FitRun) -> dict[str, Any]:
         for name, array in arrays.items()
         if name.startswith(PREDICTION)
     }
+    is_crowd = fit_run.consensus_name == PanelConsensus.name
     return {
         "study": fit_run.study.slug,
         "inclusion": INCLUSION,
@@ -180,8 +185,10 @@ def evaluate_fit(fit_run: FitRun) -> dict[str, Any]:
         **evaluation.describe_people(),
         **evaluation.describe_predictions(test_rows, predictions),
         "holdout": evaluation.describe_people(test_rows) | {"n_posts": len(fit_run.holdout_post_ids)},
-        **evaluation.describe_crowd_errors(test_rows, arrays["consensus_scores"].astype(np.float64)),
-        "notes": [*fit_run.notes, *NOTES],
+        **evaluation.describe_crowd_errors(
+            test_rows, None if is_crowd else arrays["consensus_scores"].astype(np.float64)
+        ),
+        "notes": [*fit_run.notes, *NOTES, *([CROWD_NOTE] if is_crowd else [])],
         "seed": fit_run.settings["seed"],
         "data_hash": fit_run.data_hash,
         "code_version": fit_run.code_version,
