@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 
-from .errors import EntryError
-from .models import Rater, Study
+from .errors import EntryError, StudyClosed
+from .models import Enrollment, Rater, Study
 
 PARAMETERS = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
 SIMULATED = "SIMULATED"
@@ -56,6 +56,19 @@ def read_entry(parameters: Mapping[str, str]) -> Entry:
             raise EntryError("the mark of a simulated rater belongs to another one.")
         origin = Rater.Origin.SIMULATED
     return Entry(rater_id, study_id, session_id, origin)
+
+
+def find_enrollment(study: Study, entry: Entry) -> Enrollment | None:
+    """Return the enrollment of someone who arrived before; None for someone new who may come in.
+
+    Raises StudyClosed for someone new while the study is not live.
+    """
+    enrollment = Enrollment.objects.filter(
+        study=study, rater__origin=entry.origin, rater__external_id=entry.rater_id
+    ).first()
+    if enrollment is None and study.state != Study.State.LIVE:
+        raise StudyClosed(study.slug)
+    return enrollment
 
 
 def seal(entry: Entry) -> str:

@@ -14,7 +14,7 @@ from annotation.assigning import choose_post
 from annotation.tree.nodes import Branch, ValueTree
 from annotation.tree.walk import Reading, complete
 
-from .errors import AlreadySubmitted, Refused, StudyClosed
+from .errors import AlreadySubmitted, Refused
 from .models import (
     Annotation,
     Assignment,
@@ -28,7 +28,7 @@ from .models import (
     ValueNode,
     ValueSystem,
 )
-from .recruitment import Entry
+from .recruitment import Entry, find_enrollment
 from .selectors import count_live_assignments, count_submitted, get_current_step, get_tree
 
 
@@ -110,12 +110,10 @@ def enroll(study: Study, entry: Entry) -> Enrollment:
 
     Raises StudyClosed when a new person meets a study that is not live; those inside may go on.
     """
-    rater, _ = Rater.objects.get_or_create(origin=entry.origin, external_id=entry.rater_id)
-    enrollment = Enrollment.objects.filter(study=study, rater=rater).first()
+    enrollment = find_enrollment(study, entry)
     if enrollment:
         return enrollment
-    if study.state != Study.State.LIVE:
-        raise StudyClosed(study.slug)
+    rater, _ = Rater.objects.get_or_create(origin=entry.origin, external_id=entry.rater_id)
     enrollment, is_new = Enrollment.objects.get_or_create(
         study=study,
         rater=rater,

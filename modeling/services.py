@@ -36,9 +36,7 @@ NOTES = (
     "figures are repeated.",
 )
 VERSION = "0.1.0"
-CROWD_NOTE = (
-    "The consensus of other raters is made of the crowd itself, so its distance from the crowd is not defined."
-)
+CROWD_NOTE = "The consensus of other raters is made of the crowd itself, so its distance from the crowd is not defined."
 
 
 @cache

@@ -8,7 +8,7 @@ from annotation import services
 from annotation.access import remember
 from annotation.http import explain_problems, go_on
 from annotation.models import Study
-from annotation.recruitment import read_entry, seal, unseal
+from annotation.recruitment import find_enrollment, read_entry, seal, unseal
 
 
 @require_http_methods(["GET", "POST"])
@@ -21,7 +21,10 @@ def arrive(request: HttpRequest, slug: str) -> HttpResponse:
     """
     study = get_object_or_404(Study, slug=slug)
     if request.method == "GET":
-        token = seal(read_entry(request.GET))
-        return render(request, "annotation/arrival.html", {"study": study, "token": token})
+        entry = read_entry(request.GET)
+        is_back = find_enrollment(study, entry) is not None
+        return render(
+            request, "annotation/arrival.html", {"study": study, "token": seal(entry), "is_back": is_back}
+        )
     enrollment = services.enroll(study, unseal(request.POST.get("entry", "")))
     return remember(go_on(enrollment), enrollment)

@@ -23,10 +23,8 @@ TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 def read(kind: str, name: str, default):
     """Return the environment variable as the kind asked for, or say which one is broken and why."""
-    if kind == "bool" and os.environ.get(name, "").strip().lower() not in TRUE + FALSE:
-        raise ImproperlyConfigured(
-            f"The environment variable {name} must be 1 or 0, not {os.environ[name]!r}."
-        )
+    if kind == "bool" and (word := os.environ.get(name, "").strip().lower()) not in TRUE + FALSE:
+        raise ImproperlyConfigured(f"The environment variable {name} must be 1 or 0, not {word!r}.")
     try:
         return getattr(env, kind)(name, default=default)
     except (ValueError, TypeError, environ.ImproperlyConfigured) as error:

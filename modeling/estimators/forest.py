@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from joblib import parallel_config
+from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
 Floats = NDArray[np.float64]
+
+ROWS_AT_ONCE = 1024
 
 
 class ForestPerValue:
@@ -98,8 +100,17 @@ class ForestPerValue:
             with parallel_config(backend="threading"):  # a worker's process may not have processes of its own
                 forest.fit(features[rated].astype(np.float32), ratings[rated, value])
                 for block, out in zip(wanted, predictions, strict=True):
-                    if len(block):
-                        out[:, value] = forest.predict(block.astype(np.float32))
+                    out[:, value] = self._predict(forest, block)
             self.n_rows_.append(int(rated.sum()))
             report(value + 1, n_values)
         return predictions
+
+    def _predict(self, forest: RandomForestRegressor, block: Floats) -> Floats:
+        # Threads share out rows, not trees: a sum over trees in the order in which threads end
+        # differs in its last digit from run to run.
+        forest.n_jobs = 1
+        starts = range(0, len(block), ROWS_AT_ONCE)
+        parts = Parallel(n_jobs=self.n_jobs)(
+            delayed(forest.predict)(block[start : start + ROWS_AT_ONCE].astype(np.float32)) for start in starts
+        )
+        return np.concatenate([np.empty(0), *parts])

@@ -3,7 +3,7 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Enrollment, Outcome, Rater, Study
-from annotation.recruitment import SIMULATED, build_entry_path
+from annotation.recruitment import SIMULATED, build_entry_path, read_entry, seal
 from tests.factories import StudyFactory
 from tests.visitor import arrive, enter, freeze_rows, read, step_path
 
@@ -108,10 +108,17 @@ def test_two_people_at_one_browser_are_two_and_the_last_one_is_acted_for(client,
 def test_new_people_meet_a_closed_page_and_are_not_stored(client, study, state):
     Study.objects.update(state=state)
     before = freeze_rows()
-    response = arrive(client, study)
-    assert response.status_code == 403
-    assert "takes nobody new in" in read(response).text
+    opened_before = {"entry": seal(read_entry(LINK))}
+    for response in (client.get(link(study), LINK), client.post(link(study), opened_before)):
+        assert response.status_code == 403
+        assert "takes nobody new in" in read(response).text
     assert freeze_rows() == before
+
+
+def test_the_link_tells_people_who_come_back_that_they_go_on(client, study):
+    assert "Start" in read(client.get(build_entry_path(study, "rater-one"))).text
+    enter(client, study)
+    assert "Go on where you were" in read(Client().get(build_entry_path(study, "rater-one"))).text
 
 
 def test_people_inside_a_closed_study_go_on_even_by_the_link(client, study):

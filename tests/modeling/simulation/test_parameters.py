@@ -11,8 +11,8 @@ def test_the_shipped_parameters_cover_the_nineteen_refined_values():
     assert len(parameters.values) == 19
     # Fitted numbers belong to a value's name, not to its place in the list.
     assert parameters.value("universalism_nature").spread == 4.0
-    assert parameters.value("security_personal").level == -2.011
-    assert parameters.value("benevolence_dependability").level == 1.3209
+    assert parameters.value("security_personal").level == -0.7949
+    assert parameters.value("benevolence_dependability").level == 1.9045
 
 
 def test_a_value_of_another_system_gets_the_default():
@@ -32,6 +32,7 @@ def test_nodes_below_the_last_stated_depth_share_its_noise():
         ("rating_noise", -1.0),
         ("leniency_spread", float("nan")),
         ("inattentive_share", 1.5),
+        ("authored_share", 1.01),
         ("circle_correlation", 1.0),
         ("branch_noise", ()),
         ("branch_noise", (0.3, 0.0)),
