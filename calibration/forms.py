@@ -49,8 +49,15 @@ def _mend_text(data: QueryDict) -> QueryDict:
 
 
 def _build_field(item: Item) -> forms.Field:
-    common = {"label": item.label, "help_text": item.help, "required": item.required}
+    missing = "Please choose an answer." if item.kind == "single" else "Please fill this in."
+    common = {
+        "label": item.label,
+        "help_text": item.help,
+        "required": item.required,
+        "error_messages": {"required": missing},
+    }
     if item.kind == "single":
+        common["error_messages"]["invalid_choice"] = missing
         return forms.ChoiceField(choices=item.options, widget=forms.RadioSelect, **common)
     if item.kind == "number":
         return forms.IntegerField(min_value=item.minimum, max_value=item.maximum, **common)

@@ -224,15 +224,19 @@ def wait(
     job: Job,
     *,
     on_progress: Callable[[Job], None] | None = None,
+    on_look: Callable[[], None] | None = None,
     timeout: float | None = None,
     poll_seconds: float = 0.2,
 ) -> Job:
-    """Return the job once a worker has finished it; `on_progress(job)` is called whenever it has moved.
+    """Return the job once a worker has finished it.
 
-    Raises TimeoutError after `timeout` seconds.
+    `on_progress(job)` is called whenever it has moved, `on_look()` at every look. Raises TimeoutError after
+    `timeout` seconds.
     """
     began = time.monotonic()
     for _ in _moves(job, on_progress):
+        if on_look:
+            on_look()
         if timeout is not None and time.monotonic() - began > timeout:
             raise TimeoutError(f"Job {job.pk} ({job.kind}) is still {job.state} after {timeout:g} s.")
         time.sleep(poll_seconds)

@@ -9,6 +9,8 @@ from django.core.files.storage import storages
 
 from .errors import ArtefactDamaged
 
+REMEDY = "restore it from a backup, or fit the study with another seed."
+
 
 def save_arrays(prefix: str, **arrays: np.ndarray) -> tuple[str, str]:
     """Write arrays into the artefact storage; return the file's name and SHA-256.
@@ -30,10 +32,10 @@ def load_arrays(name: str, digest: str) -> dict[str, np.ndarray]:
     """Read arrays back. Raises ArtefactDamaged when the file is gone or not the one the row was written for."""
     storage = storages["artefacts"]
     if not storage.exists(name):
-        raise ArtefactDamaged(f"The file {name} is not in the artefact storage; fit the study again.")
+        raise ArtefactDamaged(f"The file {name} is not in the artefact storage; {REMEDY}")
     with storage.open(name) as file:
         content = file.read()
     if hashlib.sha256(content).hexdigest() != digest:
-        raise ArtefactDamaged(f"The file {name} is not the one this fit wrote; fit the study again.")
+        raise ArtefactDamaged(f"The file {name} is not the one this fit wrote; {REMEDY}")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {key: arrays[key] for key in arrays.files}

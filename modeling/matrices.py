@@ -132,4 +132,6 @@ def _load_answers(
     ).values_list("enrollment_id", "question_id", "rating"):
         if enrollment_id in rater_code:
             answers[rater_code[enrollment_id], column[question_id]] = rating
+    if np.isnan(answers).all():  # asked of nobody: no questionnaire to learn from
+        return None, ()
     return answers, tuple(f"calibration: {post} / {value}" for _, post, value in questions)

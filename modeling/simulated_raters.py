@@ -4,11 +4,12 @@ A simulated rater is marked as one for ever. Rater number i of a study is the sa
 mind, however often the simulation is started, so a run that was cut off goes on where it stopped.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 
 from annotation import services as annotation_services
 from annotation.models import Enrollment, Outcome, Rater, Step, Study
@@ -27,6 +28,9 @@ from modeling.simulation.parameters import load_parameters
 from modeling.simulation.population import Branch, Population, draw_profiles, profiles_from_levels
 
 Progress = Callable[[int, int], None]
+
+# SQLite's waiting writers look for the lock now and then; without a pause they would never find it free.
+PAUSE_SECONDS = 0.02
 
 
 class Cast:
@@ -52,7 +56,10 @@ class Cast:
         return {text: profile for (text, _), profile in zip(posts, profiles, strict=True)}
 
     def name(self, number: int) -> str:
-        return f"simulated-{self.study.slug}-{number:05d}"[:64]
+        ending = f"-{number:05d}"
+        return (
+            f"simulated-{self.study.slug}"[: 64 - len(ending)] + ending
+        )  # a link takes ids of 64 characters
 
     def build_mind(self, number: int) -> SimulatedMind:
         rng = np.random.default_rng([self.study.seed, 1, number])
@@ -109,7 +116,7 @@ def walk_directly(cast: Cast, numbers: list[int], *, on_progress: Progress) -> N
         with transaction.atomic():
             _walk(cast, number)
         on_progress(done, len(numbers))
-    connection.close()
+        time.sleep(PAUSE_SECONDS)
 
 
 def _walk(cast: Cast, number: int) -> None:

@@ -66,7 +66,12 @@ def from_dense_posts(
     raters, posts : ndarrays of shape (n_rows,), a dense design
     ratings : ndarray of shape (n_rows, n_values)
     calibration_posts : the posts set aside; they must neither be fitted to nor scored
-    n_cells : at most this many cells
+    n_cells : at most this many cells, and no more than the axes along which the raters differ
+
+    Raises
+    ------
+    ValueError
+        If all raters gave the same ratings to the posts set aside.
     """
     n_raters, n_values = int(raters.max()) + 1, ratings.shape[1]
     cube = np.full((n_raters, len(calibration_posts), n_values), np.nan)
@@ -74,7 +79,13 @@ def from_dense_posts(
     for row in np.flatnonzero(np.isin(posts, calibration_posts)):
         cube[raters[row], place[int(posts[row])]] = ratings[row]
     responses = cube.reshape(n_raters, -1)
-    cells = select_cells(responses, min(n_cells, responses.shape[1], n_raters - 1)).cells
+    n_axes = int(np.linalg.matrix_rank(responses - responses.mean(axis=0)))
+    if not n_axes:
+        raise ValueError(
+            f"all raters gave the same ratings to the {len(calibration_posts)} posts set aside as calibration, so "
+            "nothing tells them apart; load more raters or posts"
+        )
+    cells = select_cells(responses, min(n_cells, n_axes)).cells
     names = [f"post {calibration_posts[cell // n_values]}: {value_keys[cell % n_values]}" for cell in cells]
     answers = responses[:, cells]
     return RaterFeatures(

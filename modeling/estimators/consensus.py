@@ -86,6 +86,7 @@ class TextConsensus:
         Parameters
         ----------
         texts : sequence of n_posts strings
+            A post without text is no post to fit to; the same is said of each.
         ratings : ndarray of shape (n_rows, n_values)
             NaN where a value was not shown.
         posts : ndarray of shape (n_rows,)
@@ -95,14 +96,16 @@ class TextConsensus:
         Raises
         ------
         ValueError
-            If fewer than two posts to fit to have text and ratings of every value.
+            If fewer than two posts to fit to have text and ratings of every value, or if their texts
+            share too little.
         """
         means = mean_ratings(ratings, posts, len(texts))
-        usable = np.flatnonzero(to_fit & ~np.isnan(means).any(axis=1))
+        has_text = np.array([bool(text.strip()) for text in texts])
+        usable = np.flatnonzero(to_fit & has_text & ~np.isnan(means).any(axis=1))
         if len(usable) < 2:
             raise ValueError(
-                f"a consensus from text needs at least two rated posts to fit to; there are {len(usable)}. "
-                "Load more posts or hold fewer out."
+                "a consensus from text needs at least two posts to fit to that have text and ratings of every value; "
+                f"there are {len(usable)}. Load more posts or texts, or hold fewer posts out."
             )
         scores = self._predict(texts, means, usable, np.arange(len(texts)))
         folds = deal_folds(len(usable), min(self.n_folds, len(usable)), rng=self.rng)
@@ -118,7 +121,13 @@ class TextConsensus:
 
     def _predict(self, texts: Sequence[str], means: Floats, seen: Ints, wanted: Ints) -> Floats:
         regressor = build_text_regressor()
-        regressor.fit([texts[post] for post in seen], means[seen])
+        try:
+            regressor.fit([texts[post] for post in seen], means[seen])
+        except ValueError as error:  # no words at all, or no part of a word that two of the posts share
+            raise ValueError(
+                f"the texts of {len(seen)} posts to fit to share too little to learn from ({error}); load more "
+                "posts, or load them without text"
+            ) from error
         predictions = regressor.predict([texts[post] for post in wanted])
         return np.asarray(predictions, dtype=np.float64).reshape(len(wanted), means.shape[1])
 

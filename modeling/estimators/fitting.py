@@ -116,6 +116,7 @@ def fit(
     free = np.flatnonzero(~set_aside)
     held_out[free] = hold_out_posts(len(free), settings.holdout_share, rng=split_rng)
     to_fit = ~held_out & ~set_aside
+    _check_values_are_rated(data, to_fit)
 
     consensus = _fit_consensus(data, to_fit, settings, consensus_rng)
     seen = consensus.predict(data.raters, data.posts)
@@ -171,6 +172,15 @@ def fit(
         feature_names=(*(f"{consensus.name}: {key}" for key in data.value_keys), *of_rater.names),
         notes=_describe(data, consensus, of_rater, held_out, set_aside),
     )
+
+
+def _check_values_are_rated(data: FitData, to_fit: NDArray[np.bool_]) -> None:
+    ratings = data.ratings[to_fit[data.posts]]
+    unrated = [key for key, column in zip(data.value_keys, ratings.T, strict=True) if np.isnan(column).all()]
+    if unrated:
+        raise ValueError(
+            f"no post to fit to has a rating of {', '.join(unrated)}; load more ratings or hold fewer posts out"
+        )
 
 
 def _set_posts_aside(data: FitData, settings: FitSettings, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -240,6 +250,10 @@ def _describe(
         notes.append(
             f"{n_gaps} calibration answers are missing; the trees treat them as a value of their own."
         )
+    if isinstance(consensus, TextConsensus):
+        n_blank = sum(not text.strip() for text in data.texts)
+        if n_blank:
+            notes.append(f"{n_blank} posts have no text; the consensus from text says the same of each.")
     if isinstance(consensus, PanelConsensus):
         n_blind = int(np.isnan(consensus.predict(data.raters, data.posts)).all(axis=1).sum())
         if n_blind:

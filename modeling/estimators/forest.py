@@ -111,6 +111,7 @@ class ForestPerValue:
         forest.n_jobs = 1
         starts = range(0, len(block), ROWS_AT_ONCE)
         parts = Parallel(n_jobs=self.n_jobs)(
-            delayed(forest.predict)(block[start : start + ROWS_AT_ONCE].astype(np.float32)) for start in starts
+            delayed(forest.predict)(block[start : start + ROWS_AT_ONCE].astype(np.float32))
+            for start in starts
         )
         return np.concatenate([np.empty(0), *parts])

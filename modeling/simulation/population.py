@@ -227,16 +227,15 @@ def profiles_from_levels(
         raise ValueError(
             f"levels[{post}, {value}] is {authored[post, value]}; write 0 where nothing is expressed"
         )
-    profiles = _circular_normals(*authored.shape, parameters, rng)
-    if len(authored) == 0:
+    n_posts, n_values = authored.shape
+    profiles = _circular_normals(n_posts, n_values, parameters, rng)
+    if n_posts == 0:
         return profiles
     # The range, and not the standard deviation, tells equal levels exactly.
     varies = np.ptp(authored, axis=0) > 0
-    told = authored[:, varies]
+    standardised = (authored - authored.mean(axis=0))[:, varies] / authored.std(axis=0)[varies]
     share = parameters.authored_share
-    profiles[:, varies] = share * (told - told.mean(axis=0)) / told.std(axis=0) + profiles[
-        :, varies
-    ] * np.sqrt(1 - share**2)
+    profiles[:, varies] = share * standardised + np.sqrt(1 - share**2) * profiles[:, varies]
     return profiles
 
 

@@ -26,5 +26,24 @@ document.addEventListener("change", (event) => {
   others.forEach((other) => { other.checked = false; });
 }, true);
 
+/* The form that a mark brings knows only what was sent with it; what was answered since then is put back. */
+let answered = null;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const form = event.detail.target;
+  answered = {
+    ratings: [...form.querySelectorAll("[name^=rate-]:checked")].map((level) => level.id),
+    rationale: form.elements.rationale.value,
+    isOpen: form.querySelector("details").open,
+    isWriting: document.activeElement === form.elements.rationale,
+  };
+});
+document.addEventListener("htmx:afterSwap", () => {
+  const form = document.getElementById("path-form");
+  answered.ratings.map((id) => form.elements[id]).forEach((level) => { if (level) level.checked = true; });
+  form.elements.rationale.value = answered.rationale;
+  form.querySelector("details").open = answered.isOpen;
+  if (answered.isWriting) form.elements.rationale.focus();
+});
+
 /* What needs attention gets the focus. */
 document.querySelector("[data-focus]")?.focus();

@@ -97,18 +97,27 @@ class Command(BaseCommand):
         over_http = cast.list_unfinished(http_raters)
         if over_http:
             self.say(f"{len(over_http)} simulated raters walk the study through its pages, {AT_ONCE} at once")
-            progress = Progress(self.stdout, "over HTTP")
+            progress = self.watch(Progress(self.stdout, "over HTTP"), supervisor)
             connection.close()
             walk_over_http(cast, over_http, self.base_url, at_once=AT_ONCE, on_progress=progress)
         direct = [number for number in cast.list_unfinished(raters) if number > http_raters]
         if direct:
             self.say(f"{len(direct)} more take part directly, without pages")
-            walk_directly(cast, direct, on_progress=Progress(self.stdout, "directly"))
+            walk_directly(cast, direct, on_progress=self.watch(Progress(self.stdout, "directly"), supervisor))
         self.say("A worker fits one forest per value and scores the held-out posts")
-        fit = self.finish(request_fit(study), "fit")
-        self.finish(request_evaluation(study.fit_runs.get(pk=fit.result["fit_run"])), "report")
+        fit = self.finish(request_fit(study), "fit", supervisor)
+        self.finish(request_evaluation(study.fit_runs.get(pk=fit.result["fit_run"])), "report", supervisor)
 
-    def finish(self, job: Job, what: str) -> Job:
+    def watch(self, progress: Progress, supervisor: Supervisor) -> Callable[[int, int], None]:
+        """Show progress and look after the other processes at each step of it."""
+
+        def step(done: int, total: int) -> None:
+            progress(done, total)
+            supervisor.poll()
+
+        return step
+
+    def finish(self, job: Job, what: str, supervisor: Supervisor) -> Job:
         """Wait for a worker to finish the job, trying once more what failed in an earlier run."""
         if job.state in (Job.State.FAILED, Job.State.CANCELLED):
             retry(job)
@@ -118,6 +127,7 @@ class Command(BaseCommand):
             on_progress=lambda job: (
                 job.progress_total and progress(job.progress_done, job.progress_total, job.progress_note)
             ),
+            on_look=supervisor.poll,
             timeout=JOB_TIMEOUT_SECONDS,
         )
         if job.state != Job.State.DONE:

@@ -41,7 +41,7 @@ class Command(BaseCommand):
         try:
             job = request_fit(found, replace(FitSettings(seed=found.seed), **given))
             if queue:
-                self.stdout.write(f"Job {job.pk} ({job.get_state_display()}) is with the workers.")
+                self._leave_to_workers(job)
                 return
             job = self._do(job, "Fitting")
             self._do(request_evaluation(found.fit_runs.get(pk=job.result["fit_run"])), "Evaluating")
@@ -49,9 +49,15 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(f"Study '{study}' is fitted. See it: manage.py evaluate {study} --format text")
 
+    def _leave_to_workers(self, job: Job) -> None:
+        if job.state == Job.State.DONE:
+            self.stdout.write(f"Job {job.pk} has done the same fit already.")
+            return
+        _retry_if_failed(job)
+        self.stdout.write(f"Job {job.pk} is with the workers.")
+
     def _do(self, job: Job, what: str) -> Job:
-        if job.state in (Job.State.FAILED, Job.State.CANCELLED):
-            retry(job)
+        _retry_if_failed(job)
         progress = Progress(self.stdout, what)
         job = run_here(
             job,
@@ -62,3 +68,8 @@ class Command(BaseCommand):
         if job.state != Job.State.DONE:
             raise CommandError(f"{what} failed: {job.error}")
         return job
+
+
+def _retry_if_failed(job: Job) -> None:
+    if job.state in (Job.State.FAILED, Job.State.CANCELLED):
+        retry(job)

@@ -2,6 +2,7 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
+from annotation.errors import StudyClosed
 from annotation.models import Study
 from modeling.progress import Progress
 from modeling.simulated_raters import Cast, walk_directly, walk_over_http
@@ -35,6 +36,8 @@ class Command(BaseCommand):
                 walk_directly(cast, numbers, on_progress=progress)
             else:
                 walk_over_http(cast, numbers, url, at_once=at_once, on_progress=progress)
+        except StudyClosed as error:
+            raise CommandError(f"Study '{study}' is not live, so it takes nobody in.") from error
         except OSError as error:
             raise CommandError(f"No answer from {url} ({error}); is the study served there?") from error
         except PageError as error:

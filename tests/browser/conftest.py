@@ -1,0 +1,135 @@
+"""A served installation, Debian's Chromium, and people who use them."""
+
+import os
+import secrets
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from jobs.supervisor import Supervisor
+from tests.browser.person import Person
+from tests.run import NOT_PASSED_ON
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 30
+PATIENCE_MS = 10_000
+HEIGHT = 900
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running installation: where it is served, its administrator's password, its database."""
+
+    url: str
+    password: str
+    database: Path
+
+    def query(self, sql: str, *parameters: object) -> list[tuple]:
+        with closing(sqlite3.connect(self.database, timeout=20)) as database:
+            return database.execute(sql, parameters).fetchall()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("installation")
+    own = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
+    environment = own | {
+        "DJANGO_SETTINGS_MODULE": "config.settings.base",
+        "VAR_DIR": str(folder),
+        "LOG_LEVEL": "ERROR",
+        "GUNICORN_CMD_ARGS": "--log-level warning",
+        "WEB_CONCURRENCY": "2",
+    }
+    password = secrets.token_urlsafe(12)
+    prepared = subprocess.run(
+        [sys.executable, "-m", "tests.browser.prepare", password],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert prepared.returncode == 0, prepared.stderr
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    gunicorn = [sys.executable, "-m", "gunicorn", "--bind", address, "config.wsgi:application"]
+    # The supervisor's children die with this process, however it ends.
+    server = Supervisor({"web server": gunicorn}, env=environment, cwd=ROOT, grace_seconds=2)
+    try:
+        server.start()
+        wait_until_served(server, f"http://{address}/healthz")
+        yield Site(f"http://{address}", password, folder / "parallax.sqlite3")
+    finally:
+        server.stop()
+
+
+def wait_until_served(server: Supervisor, url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        server.poll()
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
+                return
+        except (urllib.error.URLError, OSError) as error:
+            assert time.monotonic() < deadline, f"the web server does not answer: {error}"
+            time.sleep(0.1)
+
+
+# Playwright's event loop lives in this thread and would hinder Django in other packages' tests: it ends with ours.
+@pytest.fixture(scope="package")
+def chromium(chromium_path: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def open_page_in(chromium: Browser, site: Site, wide: int = 1280, **options: object) -> Iterator[Page]:
+    """Open a page in a browser profile of its own, for as long as the block lasts."""
+    usual = {"base_url": site.url, "viewport": {"width": wide, "height": HEIGHT}}
+    # Colours that fade would be measured half-way.
+    with chromium.new_context(reduced_motion="reduce", **usual | options) as context:
+        context.set_default_timeout(PATIENCE_MS)
+        yield context.new_page()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+    """Open a page, `wide` pixels wide, with what Playwright's `new_context` takes besides."""
+    with ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(open_page_in(chromium, site, *args, **options))
+
+
+@pytest.fixture
+def someone(open_page: Callable[..., Page]) -> Callable[..., Person]:
+    """Let a new person come, with a page as `open_page` opens it."""
+
+    def come(wide: int = 1280, **options: object) -> Person:
+        return Person(open_page(wide, **options), has_scripts=options.get("java_script_enabled", True))
+
+    return come
+
+
+@pytest.fixture(scope="package")
+def logged_in(chromium: Browser, site: Site) -> dict:
+    """What a browser keeps once the administrator has logged in: `open_page(storage_state=logged_in)`."""
+    with open_page_in(chromium, site) as page:
+        page.goto("/admin/login/")
+        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Password").fill(site.password)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("heading", name="Site administration").wait_for()
+        return page.context.storage_state()

@@ -1,0 +1,144 @@
+import uuid
+
+import pytest
+
+from annotation.models import Annotation
+from jobs import services as jobs
+from jobs.errors import LeaseLost
+from jobs.models import Job
+from modeling import handlers, services
+from modeling.models import EvaluationReport, FitRun, PostScore
+from modeling.selectors import get_latest_report
+from tests.modeling.rated import FEW, fit_here, make_rated_study
+
+pytestmark = pytest.mark.django_db
+
+
+def steal(job):
+    """Another worker takes the job, as after a lease that ran out."""
+    Job.objects.filter(pk=job.pk).update(lease_token=uuid.uuid4())
+
+
+def count_rows():
+    return [model.objects.count() for model in (FitRun, PostScore, EvaluationReport, Job)]
+
+
+@pytest.fixture
+def study():
+    return make_rated_study()
+
+
+def test_computing_a_fit_writes_no_row_until_the_effect_is_called(study):
+    claim = jobs.claim(services.request_fit(study, FEW).pk)
+    before = count_rows()
+    store = handlers.fit_study(claim)
+    assert count_rows() == before
+    result = store()
+    assert FitRun.objects.get().pk == result["fit_run"]
+
+
+def test_computing_a_report_writes_no_row_until_the_effect_is_called(study):
+    fit_run = fit_here(study)
+    EvaluationReport.objects.all().delete()
+    Job.objects.filter(kind="evaluate").delete()
+    claim = jobs.claim(services.request_evaluation(fit_run).pk)
+    before = count_rows()
+    store = handlers.evaluate_fit(claim)
+    assert count_rows() == before
+    assert EvaluationReport.objects.filter(pk=store()["report"]).exists()
+
+
+def test_a_fit_whose_lease_is_lost_on_the_way_stores_nothing(study, monkeypatch):
+    job = services.request_fit(study, FEW)
+    honest = services.compute_fit
+
+    def compute_slowly(*args):
+        computed = honest(*args)
+        steal(job)
+        return computed
+
+    monkeypatch.setattr(services, "compute_fit", compute_slowly)
+    assert not jobs.run(job.pk)
+    assert count_rows() == [0, 0, 0, 1]
+    job.refresh_from_db()
+    assert job.state == Job.State.RUNNING  # it is the other worker's
+
+
+def test_a_report_whose_job_is_cancelled_on_the_way_is_not_stored(study, monkeypatch):
+    fit_run = services.store_fit(study, FEW, *services.compute_fit(study, FEW, lambda *progress: None))
+    job = services.request_evaluation(fit_run)
+    honest = services.evaluate_fit
+
+    def compute_slowly(fit_run):
+        measures = honest(fit_run)
+        jobs.cancel(job)
+        return measures
+
+    monkeypatch.setattr(services, "evaluate_fit", compute_slowly)
+    assert not jobs.run(job.pk)
+    assert not EvaluationReport.objects.exists()
+
+
+def test_a_fit_gives_up_as_soon_as_it_reports_to_a_lost_lease(study, monkeypatch):
+    monkeypatch.setattr(jobs, "REPORT_SECONDS", 0)
+    job = services.request_fit(study, FEW)
+    held = jobs.claim(job.pk)
+    steal(job)
+    with pytest.raises(LeaseLost):
+        handlers.fit_study(held)
+
+
+def test_doing_both_jobs_twice_has_one_effect(study):
+    fit_run = fit_here(study)
+    before = count_rows()
+    for job in Job.objects.all():
+        assert not jobs.run(job.pk)
+    Job.objects.update(state=Job.State.QUEUED, finished_at=None)
+    for job in Job.objects.order_by("-kind"):
+        assert jobs.run(job.pk)
+    assert count_rows() == before
+    assert FitRun.objects.get() == fit_run
+
+
+def test_a_finished_fit_asks_for_its_report(study):
+    jobs.run_here(services.request_fit(study, FEW))
+    (job,) = Job.objects.filter(kind="evaluate")
+    assert (job.state, job.payload["fit_run"]) == (Job.State.QUEUED, FitRun.objects.get().pk)
+
+
+def test_a_failed_fit_keeps_the_last_good_report(study, monkeypatch):
+    fit_here(study)
+    good = get_latest_report(study)
+    Annotation.objects.filter(pk=Annotation.objects.first().pk).update(ratings=(0, 1, 2, 3))
+    monkeypatch.setattr(services, "fit", lambda *args, **options: 1 / 0)
+    job = services.request_fit(study, FEW)
+    Job.objects.filter(pk=job.pk).update(max_attempts=1)
+    assert jobs.run_here(job).state == Job.State.FAILED
+    assert get_latest_report(study) == good
+
+
+def test_a_report_of_changed_ratings_fails_at_once_with_the_reason(study):
+    fit_run = services.store_fit(study, FEW, *services.compute_fit(study, FEW, lambda *progress: None))
+    Annotation.objects.filter(pk=Annotation.objects.first().pk).update(ratings=(0, 6, 0, 6))
+    job = jobs.run_here(services.request_evaluation(fit_run))
+    assert (job.state, job.attempts) == (Job.State.FAILED, 1)
+    assert "have changed since this fit; fit it again" in job.error
+
+
+def test_the_stored_figure_is_a_drawing_without_scripts_that_names_the_simulated(study):
+    fit_here(study)
+    simulated = make_rated_study(origin="simulated")
+    fit_here(simulated)
+    of_people, of_simulated = (get_latest_report(each).figure_svg for each in (study, simulated))
+    for figure in (of_people, of_simulated):
+        assert figure.startswith("<svg")
+        assert "<script" not in figure
+        assert "Personalized" in figure
+    assert "Agreement with simulated raters" in of_simulated
+    assert "simulated" not in of_people
+
+
+def test_a_report_without_any_rho_still_has_a_figure():
+    study = make_rated_study(n_values=1)
+    fit_here(study)
+    assert get_latest_report(study).figure_svg.startswith("<svg")
