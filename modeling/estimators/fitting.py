@@ -27,7 +27,7 @@ class FitSettings:
     n_trees: int = 500
     max_features: float = 1 / 3
     min_rows_in_leaf: int = 5
-    n_consensus_folds: int = 10
+    n_consensus_folds: int = 5
     n_calibration_cells: int = 25
     calibration_post_share: float = 0.35
 

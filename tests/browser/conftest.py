@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from jobs.supervisor import Supervisor
 from tests.browser.person import Person
@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30
 PATIENCE_MS = 10_000
 HEIGHT = 900
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert prepared.returncode == 0, prepared.stderr
     with socket.socket() as probe:

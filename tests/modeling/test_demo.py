@@ -213,5 +213,5 @@ def test_a_study_without_ratings_is_told_what_it_lacks():
     StudyFactory(slug="fresh")
     with pytest.raises(CommandError, match="a fit needs at least 4 posts and 2 raters"):
         call("fit", "fresh")
-    with pytest.raises(CommandError, match="has no report yet; make one with: manage.py fit fresh"):
+    with pytest.raises(CommandError, match=r"has no report yet; make one with: manage\.py fit fresh"):
         call("evaluate", "fresh")

@@ -105,7 +105,7 @@ def test_one_value_is_enough():
 
 
 def test_one_post_to_fit_to_is_too_few(data):
-    with pytest.raises(ValueError, match="at least two posts to fit to that have text.*there are 1"):
+    with pytest.raises(ValueError, match=r"at least two posts to fit to that have text.*there are 1"):
         fit_text(data, first_to_fit(data, 1))
 
 
