@@ -142,6 +142,16 @@ def test_a_leak_would_show_as_a_rho_near_one(monkeypatch):
     assert judge() > 0.97 > 0.9 > honest > 0.3
 
 
+@pytest.mark.parametrize("has_answers", [True, False])
+def test_the_scores_of_all_pairs_hold_the_predictions_of_those_that_were_asked(has_answers):
+    data = draw_data(has_answers=has_answers)
+    result = fit(data, TINY)
+    place = {post: index for index, post in enumerate(result.scored_posts)}
+    posts = [place[post] for post in data.posts[result.test_rows]]
+    scores = result.scores[data.raters[result.test_rows], posts]
+    np.testing.assert_array_equal(scores, result.predictions["personalized"].astype(np.float32))
+
+
 def test_noise_is_not_predicted():
     rng = np.random.default_rng(5)
     data = draw_data(n_raters=20, n_posts=60, per_post=8, n_values=6)
