@@ -12,7 +12,7 @@ class FitRun(models.Model):
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="fit_runs")
     key = models.CharField(
-        max_length=64, unique=True, help_text="Hash of the data, the settings and the code version."
+        max_length=64, unique=True, help_text="Hash of the study, its data and the settings."
     )
     settings = models.JSONField()
     data_hash = models.CharField(max_length=64)
@@ -44,7 +44,9 @@ class PostScore(models.Model):
     fit_run = models.ForeignKey(FitRun, on_delete=models.CASCADE, related_name="post_scores")
     post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="scores")
     scores = FloatVectorField()
-    is_out_of_fold = models.BooleanField(help_text="Predicted by a model that never saw this post's ratings.")
+    is_out_of_fold = models.BooleanField(
+        help_text="A post to fit to, predicted by a model that did not see it."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["fit_run", "post"], name="one_score_per_post_and_fit")]

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             name='FitRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(help_text='Hash of the data, the settings and the code version.', max_length=64, unique=True)),
+                ('key', models.CharField(help_text='Hash of the study, its data and the settings.', max_length=64, unique=True)),
                 ('settings', models.JSONField()),
                 ('data_hash', models.CharField(max_length=64)),
                 ('code_version', models.CharField(max_length=64)),
@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('scores', modeling.fields.FloatVectorField()),
-                ('is_out_of_fold', models.BooleanField(help_text="Predicted by a model that never saw this post's ratings.")),
+                ('is_out_of_fold', models.BooleanField(help_text="A post to fit to, predicted by a model that did not see it.")),
                 ('fit_run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='post_scores', to='modeling.fitrun')),
                 ('post', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='scores', to='annotation.post')),
             ],
