@@ -49,7 +49,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--http-raters", type=int, default=40, help="simulated raters over the pages (40)"
         )
-        parser.add_argument("--raters", type=int, default=140, help="simulated raters in all (140)")
+        parser.add_argument("--raters", type=int, default=120, help="simulated raters in all (120)")
 
     def handle(self, *args, port: int, no_serve: bool, http_raters: int, raters: int, **options):
         if not 1 <= http_raters <= raters:
