@@ -18,18 +18,22 @@ window.addEventListener("pageshow", () => {
   });
 });
 
-/* "None of these" and the branches beside it exclude one another. Runs before htmx sends the change. */
+/* A mark brings the questions below it; "None of these" and the branches beside it exclude one another. What sends
+   it to the server stands around the form, which each answer replaces: a mark counts from the moment it can be made. */
 document.addEventListener("change", (event) => {
   const box = event.target;
-  if (box.type !== "checkbox" || !box.checked) return;
-  const others = box.closest("fieldset").querySelectorAll(box.matches("[data-none]") ? "[data-branch]" : "[data-none]");
-  others.forEach((other) => { other.checked = false; });
-}, true);
+  if (!box.matches("[data-branch], [data-none]")) return;
+  if (box.type === "checkbox" && box.checked) {
+    const others = box.closest("fieldset").querySelectorAll(box.matches("[data-none]") ? "[data-branch]" : "[data-none]");
+    others.forEach((other) => { other.checked = false; });
+  }
+  htmx.trigger(box.closest("[data-path]"), "mark");
+});
 
 /* The form that a mark brings knows only what was sent with it; what was answered since then is put back. */
 let answered = null;
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const form = event.detail.target;
+  const form = document.getElementById("path-form");
   answered = {
     ratings: [...form.querySelectorAll("[name^=rate-]:checked")].map((level) => level.id),
     rationale: form.elements.rationale.value,

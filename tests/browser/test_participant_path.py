@@ -95,6 +95,21 @@ def test_htmx_shows_a_branch_as_it_is_marked_and_takes_it_away_again(someone):
     person.expect_post(1)
 
 
+def test_a_mark_counts_from_the_instant_its_box_appears(someone):
+    person = someone()
+    person.start()
+    person.consent()
+    person.page.evaluate(
+        """() => new MutationObserver((_, observer) => {
+             const box = [...document.querySelectorAll("label")].find((label) => label.innerText.startsWith("Openness"));
+             if (box) { observer.disconnect(); box.click(); }
+           }).observe(document.body, {childList: true, subtree: true})"""
+    )
+    person.box(FIRST_QUESTION, SELF).check()
+    expect(person.box(SELF, OPENNESS)).to_be_checked()
+    expect(person.question(OPENNESS)).to_be_visible()
+
+
 def test_none_of_these_and_the_branches_exclude_one_another(someone):
     person = someone()
     person.start()
