@@ -12,10 +12,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from annotation.tree.nodes import RESERVED_KEYS, TreeError
+from annotation.tree.nodes import RESERVED_KEYS, UNSTORABLE, TreeError
 from annotation.tree.walk import CHOSEN, IMPLIED, NOT_SHOWN
 
-from .forms import UNSTORABLE
 from .models import (
     KEY,
     Annotation,

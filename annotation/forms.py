@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from django import forms
 from django.http import QueryDict
 
-from annotation.tree.nodes import Branch, Leaf, ValueTree
+from annotation.tree.nodes import UNSTORABLE, Branch, Leaf, ValueTree
 from annotation.tree.walk import Missing, Reading, WalkError, check, missing, open_branches
 
 NONE_OF_THESE = "none"
 MAX_RATIONALE = 5000
 MISSING = {"question": "Please mark at least one, or 'None of these'.", "rating": "Please choose a number."}
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 NUMBER = re.compile("-?[0-9]{1,5}")
 
 

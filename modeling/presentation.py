@@ -97,23 +97,12 @@ def write_text(measures: dict[str, Any]) -> str:
         "",
         "Agreement over all posts (mean Spearman's rho, 95 % bootstrap interval over posts)",
     ]
-    lines.append(_line("human-human", measures["human_human"]))
-    lines.append(_line("human-consensus", measures["human_consensus"]))
-    lines += [_line(f"  with {entry['size']}", entry) for entry in measures["human_consensus_by_size"]]
+    people = [("human-human", measures["human_human"]), ("human-consensus", measures["human_consensus"])]
+    people += [(f"  with {entry['size']}", entry) for entry in measures["human_consensus_by_size"]]
+    lines += [_line(_row(label, "human", entry, None)) for label, entry in people]
     if measures["holdout"]:
         lines += ["", "On the held-out posts"]
-        lines += [
-            _line(
-                row.label,
-                {
-                    "rho": row.rho,
-                    "interval": [row.low, row.high],
-                    "posts": row.n_posts,
-                    "undefined": row.n_undefined,
-                },
-            )
-            for row in tabulate_agreement(measures)
-        ]
+        lines += [_line(row) for row in tabulate_agreement(measures)]
         lines += ["", "Distance from the rater's own ratings on the held-out posts (mean absolute error)"]
         entries = dict(measures["models"]) | (
             {"personalized": measures["personalized"]} if measures["personalized"] else {}
@@ -137,10 +126,10 @@ def write_text(measures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _line(label: str, entry: dict[str, Any]) -> str:
+def _line(row: AgreementRow) -> str:
     return (
-        f"  {label:<52} {_fixed(entry['rho'])}  {_ends(entry['interval'])}  "
-        f"{entry['posts']} posts, {entry['undefined']} undefined"
+        f"  {row.label:<52} {_fixed(row.rho)}  {_ends([row.low, row.high])}  "
+        f"{row.n_posts} posts, {row.n_undefined} undefined"
     )
 
 

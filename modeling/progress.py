@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+from jobs.models import Job
+
 
 class Progress:
     """Called with (done, total): shows what is done, of how much, since when and for how much longer.
@@ -37,3 +39,8 @@ class Progress:
         else:
             self.stream.write(line)
         self.stream.flush()
+
+    def show_job(self, job: Job) -> None:
+        """Show how far a job is, once it has told how much there is to do."""
+        if job.progress_total:
+            self(job.progress_done, job.progress_total, job.progress_note)

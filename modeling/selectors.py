@@ -3,11 +3,7 @@
 from annotation.models import Annotation, Outcome, Post, Rater, Study
 from jobs.models import Job
 
-from .models import EvaluationReport, FitRun
-
-
-def get_latest_fit(study: Study) -> FitRun | None:
-    return study.fit_runs.first()
+from .models import EvaluationReport
 
 
 def get_latest_report(study: Study) -> EvaluationReport | None:

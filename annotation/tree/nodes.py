@@ -17,7 +17,7 @@ RESERVED_KEYS = frozenset({"none"})  # the answer "none of these"
 MAX_DEPTH = 50  # far above any real system, far below the interpreter's limit on recursion
 MAX_NUMBER = 32_767  # ratings are stored as 16-bit integers
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL takes neither NUL nor half a surrogate pair
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL takes neither NUL nor half a surrogate pair
 _SYSTEM_FIELDS = ("slug", "version", "name", "description", "source", "scale", "root")
 _SCALE_FIELDS = ("min", "max", "shown_from", "low", "high")
 _LEAF_FIELDS = ("key", "name", "label", "definition")
@@ -295,7 +295,7 @@ class _Reader:
             return ""
         if not blank and not text.strip():
             self.fault(place, f"{name} is blank; write the wording")
-        if _UNSTORABLE.search(text):
+        if UNSTORABLE.search(text):
             self.fault(place, f"{name} contains a character that cannot be stored; write it anew")
         return text
 

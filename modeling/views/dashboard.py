@@ -2,12 +2,11 @@
 
 from django.contrib.admin.views.decorators import staff_member_required
 from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from annotation.models import Outcome, Rater, Study
-from modeling.models import EvaluationReport
 from modeling.presentation import tabulate_agreement, tabulate_crowd_errors, tabulate_differences
 from modeling.selectors import count_study, get_latest_report, list_jobs
 
@@ -51,9 +50,9 @@ def show_study(request: HttpRequest, slug: str) -> HttpResponse:
 @staff_member_required
 def draw_agreement(request: HttpRequest, slug: str) -> HttpResponse:
     """Return the stored figure of the study's latest report."""
-    report = get_object_or_404(
-        EvaluationReport, pk=getattr(get_latest_report(get_object_or_404(Study, slug=slug)), "pk", None)
-    )
+    report = get_latest_report(get_object_or_404(Study, slug=slug))
+    if report is None:
+        raise Http404("This study has no report yet.")
     response = HttpResponse(report.figure_svg, content_type="image/svg+xml")
     response["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
     return response

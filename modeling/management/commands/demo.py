@@ -27,6 +27,7 @@ from modeling.progress import Progress
 from modeling.selectors import get_latest_report
 from modeling.services import request_evaluation, request_fit
 from modeling.simulated_raters import Cast, walk_directly, walk_over_http
+from modeling.simulation.browser import Browser
 from modeling.simulation.page import PageError
 
 ADMIN = "admin"
@@ -119,14 +120,10 @@ class Command(BaseCommand):
 
     def finish(self, job: Job, what: str, supervisor: Supervisor) -> Job:
         """Wait for a worker to finish the job, trying once more what failed in an earlier run."""
-        if job.state in (Job.State.FAILED, Job.State.CANCELLED):
-            retry(job)
-        progress = Progress(self.stdout, what)
+        retry(job)  # only what failed or was cancelled
         job = wait(
             job,
-            on_progress=lambda job: (
-                job.progress_total and progress(job.progress_done, job.progress_total, job.progress_note)
-            ),
+            on_progress=Progress(self.stdout, what).show_job,
             on_look=supervisor.poll,
             timeout=JOB_TIMEOUT_SECONDS,
         )
@@ -158,8 +155,6 @@ class Command(BaseCommand):
 
     def sees_dashboard(self, study: Study, password: str, report: EvaluationReport | None) -> bool:
         """Whether an administrator who logs in with the printed password is shown the stored figures."""
-        from modeling.simulation.browser import Browser
-
         if report is None:
             return False
         with Browser(self.base_url) as browser:

@@ -53,23 +53,12 @@ class Command(BaseCommand):
         if job.state == Job.State.DONE:
             self.stdout.write(f"Job {job.pk} has done the same fit already.")
             return
-        _retry_if_failed(job)
+        retry(job)  # only what failed or was cancelled
         self.stdout.write(f"Job {job.pk} is with the workers.")
 
     def _do(self, job: Job, what: str) -> Job:
-        _retry_if_failed(job)
-        progress = Progress(self.stdout, what)
-        job = run_here(
-            job,
-            on_progress=lambda job: (
-                job.progress_total and progress(job.progress_done, job.progress_total, job.progress_note)
-            ),
-        )
+        retry(job)  # only what failed or was cancelled
+        job = run_here(job, on_progress=Progress(self.stdout, what).show_job)
         if job.state != Job.State.DONE:
             raise CommandError(f"{what} failed: {job.error}")
         return job
-
-
-def _retry_if_failed(job: Job) -> None:
-    if job.state in (Job.State.FAILED, Job.State.CANCELLED):
-        retry(job)
