@@ -101,7 +101,8 @@ def test_a_mark_counts_from_the_instant_its_box_appears(someone):
     person.consent()
     person.page.evaluate(
         """() => new MutationObserver((_, observer) => {
-             const box = [...document.querySelectorAll("label")].find((label) => label.innerText.startsWith("Openness"));
+             const labels = [...document.querySelectorAll("label")];
+             const box = labels.find((label) => label.innerText.startsWith("Openness"));
              if (box) { observer.disconnect(); box.click(); }
            }).observe(document.body, {childList: true, subtree: true})"""
     )
