@@ -1,15 +1,27 @@
 """The calibration questionnaire and the questionnaires of a study; raters' answers are only read."""
 
+import math
+
 from django import forms
-from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.utils.html import format_html, format_html_join
 
 from annotation.admin import ObjectField, RaterRowAdmin, show_json
-from annotation.models import Post
+from annotation.models import Post, Study
 
+from .instrument.faults import InstrumentError
+from .instrument.scoring import CENTRED, ScaleScore
+from .instrument.shipped import load_scoring_key, load_scoring_keys
+from .instrument.texts import MAX_BYTES, build_definition, read_item_texts
 from .models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
+from .selectors import score_response
 
 
 class CalibrationQuestionForm(forms.ModelForm):
@@ -64,6 +76,89 @@ class QuestionnaireForm(forms.ModelForm):
         return data
 
 
+class ItemTextsForm(forms.Form):
+    """The wording of a published questionnaire, for a scoring key that ships; `questionnaire` is what it makes."""
+
+    study = forms.ModelChoiceField(Study.objects.order_by("slug"))
+    scoring = forms.ChoiceField(
+        label="Scoring key",
+        help_text="Which instrument this is. It says how many items there are and how they are scored.",
+    )
+    texts = forms.FileField(
+        label="Item texts",
+        help_text=(
+            "A CSV file in UTF-8 with the columns number and text, one line for each item of the instrument. "
+            "Use only wording that you may use."
+        ),
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv"}),
+    )
+    labels = forms.CharField(
+        label="Answers",
+        widget=forms.Textarea(attrs={"rows": 7, "class": "vLargeTextField"}),
+        help_text="What each answer means, one a line, from the lowest to the highest.",
+    )
+    highest_first = forms.BooleanField(
+        label="Show the highest answer first",
+        required=False,
+        help_text="As the instrument was published. What is stored and scored stays the same.",
+    )
+    key = forms.SlugField(help_text="Names the questionnaire in the study's steps and in exports.")
+    title = forms.CharField(max_length=200, help_text="Heading of the page that raters see.")
+    intro = forms.CharField(
+        label="Introduction",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
+    )
+    instruction = forms.CharField(
+        label="Question",
+        max_length=500,
+        help_text="Stands above the items and is read out with each of them.",
+    )
+    required = forms.BooleanField(label="Every item must be answered", required=False, initial=True)
+    prefer_not_to_say = forms.BooleanField(
+        label="Offer 'Prefer not to say' for each item", required=False, initial=True
+    )
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["scoring"].choices = [
+            (name, f"{key.instrument} ({len(key.items)} items, answers {key.minimum} to {key.maximum})")
+            for name, key in load_scoring_keys().items()
+        ]
+
+    def clean_texts(self):
+        file = self.cleaned_data["texts"]
+        if file.size > MAX_BYTES:
+            raise ValidationError(f"The file has {file.size:,} bytes; at most {MAX_BYTES:,} are read.")
+        return file
+
+    def clean(self) -> dict:
+        data = super().clean()
+        if self.errors:
+            return data
+        key = load_scoring_key(data["scoring"])
+        try:
+            texts = read_item_texts(data["texts"].read(), len(key.items))
+        except InstrumentError as error:
+            self.add_error("texts", list(error.faults))
+            return data
+        labels = [label.strip() for label in data["labels"].splitlines() if label.strip()]
+        names = ("key", "title", "intro", "instruction", "highest_first", "required", "prefer_not_to_say")
+        try:
+            definition = build_definition(
+                data["scoring"], key, texts, labels, **{name: data[name] for name in names}
+            )
+        except ValueError as error:
+            self.add_error("labels", str(error))
+            return data
+        self.questionnaire = Questionnaire(study=data["study"], key=data["key"], definition=definition)
+        try:
+            self.questionnaire.full_clean()
+        except ValidationError as error:
+            self.add_error(None, error.messages)
+        return data
+
+
 @admin.register(Questionnaire)
 class QuestionnaireAdmin(admin.ModelAdmin):
     form = QuestionnaireForm
@@ -75,6 +170,32 @@ class QuestionnaireAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request):
         return super().get_queryset(request).annotate(n_responses=Count("responses"))
+
+    def get_urls(self):
+        upload = path(
+            "upload/",
+            self.admin_site.admin_view(self.upload_texts),
+            name="calibration_questionnaire_upload",
+        )
+        return [upload, *super().get_urls()]
+
+    def upload_texts(self, request: HttpRequest) -> HttpResponse:
+        """Make a study's questionnaire from uploaded item texts and a scoring key that ships."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = ItemTextsForm(request.POST, request.FILES) if request.method == "POST" else ItemTextsForm()
+        if form.is_valid():
+            form.questionnaire.save()
+            self.log_addition(request, form.questionnaire, "Made from uploaded item texts.")
+            messages.success(request, f"The questionnaire '{form.questionnaire.key}' was made.")
+            return redirect("admin:calibration_questionnaire_change", form.questionnaire.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Upload item texts",
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/calibration/questionnaire/upload.html", context)
 
     @admin.display(description="version")
     def version(self, questionnaire):
@@ -118,8 +239,16 @@ class QuestionnaireResponseAdmin(RaterRowAdmin):
     list_filter = ["enrollment__study", "enrollment__rater__origin"]
     list_select_related = ["enrollment__rater", "enrollment__study", "questionnaire"]
     search_fields = ["enrollment__rater__pseudonym"]
-    fields = ["enrollment", "questionnaire", "version", "submitted_at", "simulated", "answers_given"]
-    readonly_fields = ["simulated", "answers_given"]
+    fields = [
+        "enrollment",
+        "questionnaire",
+        "version",
+        "submitted_at",
+        "simulated",
+        "scale_scores",
+        "answers_given",
+    ]
+    readonly_fields = ["simulated", "scale_scores", "answers_given"]
     ordering = ["-pk"]
 
     @admin.display(description="questionnaire", ordering="questionnaire__key")
@@ -129,3 +258,30 @@ class QuestionnaireResponseAdmin(RaterRowAdmin):
     @admin.display(description="answers")
     def answers_given(self, response):
         return show_json(response.answers)
+
+    @admin.display(description="scale scores")
+    def scale_scores(self, response):
+        """Every score with the number of answers behind it, or why there is none."""
+        scoring = response.questionnaire.instrument.scoring
+        if scoring is None:
+            return "This questionnaire names no scoring key."
+        scores = score_response(response)
+        rows = [
+            (
+                scale.label,
+                _show_score(scores[scale.key]),
+                _show_score(scores.get(scale.key + CENTRED)),
+                scores[scale.key].n_answered,
+                scores[scale.key].reason or getattr(scores.get(scale.key + CENTRED), "reason", ""),
+            )
+            for scale in scoring.scales
+        ]
+        return format_html(
+            "<table><thead><tr><th>Scale</th><th>Score</th><th>Centred</th><th>Items answered</th><th></th></tr>"
+            "</thead><tbody>{}</tbody></table>",
+            format_html_join("", "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows),
+        )
+
+
+def _show_score(score: ScaleScore | None) -> str:
+    return "-" if score is None or math.isnan(score.value) else f"{score.value:.2f}"

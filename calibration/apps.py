@@ -14,9 +14,16 @@ class CalibrationConfig(AppConfig):
                 "vcq",
                 "Value Calibration Questionnaire",
                 "calibration.views.vcq.answer_question",
-                "calibration.services.begin_vcq",
+                enter_path="calibration.services.begin_vcq",
+                item_path="calibration.selectors.get_vcq_item",
+                faults_path="calibration.launch.find_vcq_faults",
             )
         )
         register(
-            StepKind("questionnaire", "Questionnaire", "calibration.views.questionnaire.answer_questionnaire")
+            StepKind(
+                "questionnaire",
+                "Questionnaire",
+                "calibration.views.questionnaire.answer_questionnaire",
+                faults_path="calibration.launch.find_questionnaire_faults",
+            )
         )

@@ -12,7 +12,8 @@ class CalibrationQuestion(models.Model):
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="calibration_questions")
     position = models.PositiveSmallIntegerField()
-    post = models.ForeignKey(Post, on_delete=models.PROTECT, related_name="calibration_questions")
+    # Goes with its study, but no post goes from under a question.
+    post = models.ForeignKey(Post, on_delete=models.RESTRICT, related_name="calibration_questions")
     value_key = models.CharField(max_length=80)
 
     class Meta:

@@ -7,23 +7,20 @@ follows the steps that a page names in `<main data-step="...">` and asks a `Mind
 import http.client
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import TypeAlias
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from modeling.simulation.mind import Mind, SimulatedMind
-from modeling.simulation.page import Control, Form, Page, PageError
+from modeling.simulation.page import Answer, Control, Form, Page, PageError
 
 # All that it takes to send a rater through a study, in one place to import from.
 __all__ = ["Browser", "Control", "Form", "Mind", "Page", "PageError", "SimulatedMind", "Walk", "walk_study"]
 
 MAX_REDIRECTS = 20
 MAX_PAGES = 5000
-
-Answer: TypeAlias = str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -253,11 +250,20 @@ def walk_study(browser: Browser, entry_url: str, mind: Mind) -> Walk:
         elif step in ("consent", "questionnaire"):
             form = page.form()
             following = browser.submit(
-                form, {asked.name: mind.field(asked.name, asked) for asked in form.questions()}
+                form,
+                {
+                    asked.name: mind.field(asked.name, asked)
+                    for asked in form.questions()
+                    if not asked.is_refusal  # the field beside it is answered
+                },
             )
         elif step == "vcq":
             following = _answer_item(browser, page, mind)
-        elif step == "labeling":
+        elif step in ("instructions", "debrief"):
+            following = browser.submit(page.form(), {})
+        elif step == "attention_check":
+            following = _pass_check(browser, page, mind)
+        elif step in ("training", "gating", "labeling"):
             following = _label(browser, page, mind, answered)
         else:
             raise page.problem(f"the page names the step {step!r}, which is not known")
@@ -288,6 +294,14 @@ def _label(browser: Browser, page: Page, mind: Mind, answered: dict[str, Answer]
         else:
             answered[asked.name] = mind.field(asked.name, asked)
     return browser.submit(form, {name: answer for name, answer in answered.items() if name in form.controls})
+
+
+def _pass_check(browser: Browser, page: Page, mind: Mind) -> Page:
+    form = page.form()
+    riddle = page.find("data-riddle")
+    if riddle is not None:
+        return browser.submit(form, {"seen": mind.solve(riddle.text)})
+    return browser.submit(form, {asked.name: mind.field(asked.name, asked) for asked in form.questions()})
 
 
 def _answer_item(browser: Browser, page: Page, mind: Mind) -> Page:

@@ -1,12 +1,13 @@
 """What decides the answers of a walk through the study: the interface, and a simulated rater behind it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from modeling.simulation.page import Control
+from modeling.simulation.page import Answer, Control
 from modeling.simulation.parameters import SimulationParameters
 from modeling.simulation.population import Branch, Population, Reading, Scale, answer_question, read_post
 
@@ -16,7 +17,17 @@ NONE_OF_THESE = "none"
 _INVENTED_SHARES: Mapping[str, Mapping[str, float]] = {
     "consent": {"yes": 1.0, "no": 0.0},
     "gender": {"woman": 0.5, "female": 0.5, "man": 0.47, "male": 0.47, "non_binary": 0.02},
+    "ethnicity": {
+        "white": 0.62,
+        "hispanic": 0.14,
+        "black": 0.13,
+        "asian": 0.07,
+        "indigenous": 0.02,
+        "middle_eastern": 0.01,
+        "pacific_islander": 0.01,
+    },
     "party": {"democrat": 0.3, "republican": 0.29, "independent": 0.33, "other": 0.05},
+    "party_lean": {"democrat": 0.4, "republican": 0.38, "neither": 0.2},
     "education": {
         "high_school": 0.25,
         "some_college": 0.2,
@@ -36,6 +47,10 @@ _INVENTED_SHARES: Mapping[str, Mapping[str, float]] = {
     "social_media_use": {"several_times_a_day": 0.55, "daily": 0.24, "weekly": 0.12, "less_often": 0.06},
 }
 _UNLISTED_SHARE = 0.02
+_DECLINED = "prefer_not_to_say"  # a rare answer also where no shares are known
+# Whoever named a party leans to it.
+_REPEATS: Mapping[str, str] = {"party_lean": "party"}
+_SECOND_SHARE = 0.1  # of those who may mark several options
 _AGE_MEAN, _AGE_SPREAD = 45.0, 15.0
 _RATIONALE_SHARE = 0.1
 
@@ -52,8 +67,24 @@ class Mind(Protocol):
     def question(self, post_text: str, value_key: str, options: Sequence[int]) -> int:
         """Rate a value asked outright, in the calibration questionnaire."""
 
-    def field(self, name: str, control: Control) -> str:
+    def field(self, name: str, control: Control) -> Answer:
         """Answer anything else: consent, the rationale, questions about the rater."""
+
+    def solve(self, riddle: str) -> str:
+        """The number that a sentence in words describes, in digits."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a simulated rater reads off the pages as a careful person does, without a view of its own.
+
+    `readings` are the right answers of practice and gate posts, by text; `told` the answers that a grid's row asks for,
+    by field; `numbers` what the sentences of an attention check come to.
+    """
+
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 class SimulatedMind:
@@ -74,6 +105,8 @@ class SimulatedMind:
     scale : tuple of two int
         Lowest and highest raw rating.
     rng : numpy.random.Generator
+    lessons : Lessons
+        What the study teaches and asks besides posts to judge.
     """
 
     def __init__(
@@ -85,15 +118,20 @@ class SimulatedMind:
         parameters: SimulationParameters,
         scale: Scale,
         rng: np.random.Generator,
+        lessons: Lessons | None = None,
     ) -> None:
         self._population = population
         self._rater = rater
-        self._profiles = {" ".join(text.split()): profile for text, profile in profiles.items()}
+        self._profiles = {_flatten(text): profile for text, profile in profiles.items()}
         self._tree = tree
         self._parameters = parameters
         self._scale = scale
         self._rng = rng
-        self._readings: dict[str, Reading] = {}
+        self._lessons = lessons or Lessons()
+        self._picked: dict[str, str] = {}
+        self._readings: dict[str, Reading] = {
+            _flatten(text): reading for text, reading in self._lessons.readings.items()
+        }
 
     def choose_branches(self, post_text: str, node_key: str, options: Sequence[str]) -> list[str]:
         """The offered branches that the reading opened, or `["none"]`.
@@ -133,44 +171,90 @@ class SimulatedMind:
             self._rng,
         )
 
-    def field(self, name: str, control: Control) -> str:
-        """An invented answer: consent is always given, a rationale now and then."""
+    def field(self, name: str, control: Control) -> Answer:
+        """An invented answer: consent is always given, a rationale now and then; a grid's instruction is obeyed."""
+        if name in self._lessons.told:
+            return self._lessons.told[name]
+        if control.takes_several:
+            return self._pick_several(name, control)
         if control.is_choice:
-            return self._pick(name, control)
-        if control.kind in ("number", "range"):
-            return self._number(name, control)
+            return self._pick(name, control.options)
+        if control.kind in ("number", "range") or "data-number" in control.attributes:
+            return self._number(name, control.attributes)
         if name == "rationale":
             return "It reads that way to me." if self._rng.random() < _RATIONALE_SHARE else ""
         return "Nothing to add"
 
-    def _pick(self, name: str, control: Control) -> str:
+    def solve(self, riddle: str) -> str:
+        """The number in digits.
+
+        Raises
+        ------
+        ValueError
+            If the sentence is not one that the lessons hold.
+        """
+        try:
+            return str(self._lessons.numbers[_flatten(riddle)])
+        except KeyError:
+            raise ValueError(f"no number is known for {riddle!r:.80}") from None
+
+    def _pick(self, name: str, offered: Sequence[str]) -> str:
         # An empty option only says "please choose".
-        options = [option for option in control.options if option] or control.options
+        options = [option for option in offered if option] or list(offered)
         if not options:
             raise ValueError(f"field {name} offers nothing to choose from")
-        shares = _INVENTED_SHARES.get(name, {})
-        weights = np.array([shares.get(option.lower(), _UNLISTED_SHARE) for option in options])
+        repeated = self._picked.get(_REPEATS.get(name, ""))
+        if repeated in options:
+            return repeated
+        shares: Mapping[str, float] = _INVENTED_SHARES.get(name, {})
+        usual = _UNLISTED_SHARE if shares else 1.0
+        weights = np.array(
+            [
+                shares.get(option.lower(), _UNLISTED_SHARE if option == _DECLINED else usual)
+                for option in options
+            ]
+        )
         if weights.sum() == 0:
             weights = np.ones(len(options))
-        return options[int(self._rng.choice(len(options), p=weights / weights.sum()))]
+        self._picked[name] = options[int(self._rng.choice(len(options), p=weights / weights.sum()))]
+        return self._picked[name]
 
-    def _number(self, name: str, control: Control) -> str:
-        lowest = int(control.attributes.get("min") or 0)
-        highest = int(control.attributes.get("max") or lowest + 100)
+    def _pick_several(self, name: str, control: Control) -> list[str]:
+        """One option that goes alone, or as many of the others as the page asks for, seldom one more."""
+        free = [option for option in control.options if option not in control.exclusive]
+        chosen = [self._pick(name, control.options)]
+        if chosen[0] in control.exclusive:
+            return chosen
+        least = int(control.attributes.get("data-min") or 1)
+        most = int(control.attributes.get("data-max") or len(free))
+        n_wanted = max(least, 1 + int(self._rng.random() < _SECOND_SHARE))
+        while len(chosen) < min(n_wanted, most, len(free)):
+            chosen.append(self._pick(name, [option for option in free if option not in chosen]))
+        return chosen
+
+    def _number(self, name: str, attributes: Mapping[str, str]) -> str:
+        lowest = int(attributes.get("min") or attributes.get("data-min") or 0)
+        highest = int(attributes.get("max") or attributes.get("data-max") or lowest + 100)
         if name == "age":
             return str(int(np.clip(self._rng.normal(_AGE_MEAN, _AGE_SPREAD), max(lowest, 18), highest)))
         return str(int(self._rng.integers(lowest, highest + 1)))
 
     def _read(self, post_text: str) -> Reading:
-        if post_text not in self._readings:
+        known = _flatten(post_text)
+        if known not in self._readings:
             profile = self._profile(post_text)
-            self._readings[post_text] = read_post(
+            self._readings[known] = read_post(
                 self._population, self._rater, profile, self._tree, self._parameters, self._scale, self._rng
             )
-        return self._readings[post_text]
+        return self._readings[known]
 
     def _profile(self, post_text: str) -> ArrayLike:
         try:
-            return self._profiles[" ".join(post_text.split())]
+            return self._profiles[_flatten(post_text)]
         except KeyError:
             raise ValueError(f"no profile is known for the post that begins {post_text[:80]!r}") from None
+
+
+def _flatten(text: str) -> str:
+    """A text with its white space as a browser shows it."""
+    return " ".join(text.split())

@@ -1,8 +1,12 @@
 """A served HTML page, parsed for what a rater can read and do: forms, `data-` attributes and links."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import TypeAlias
+
+Answer: TypeAlias = str | Sequence[str]
 
 _VOID = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr")
@@ -64,6 +68,8 @@ class Control:
         What a browser would send now: the checked, selected or prefilled values.
     attributes : dict of str to str
         Those of the first tag, such as `min`, `max` and `required`.
+    exclusive : list of str
+        The options that the page says go with no other, by `data-exclusive`.
     """
 
     name: str
@@ -71,6 +77,7 @@ class Control:
     options: list[str] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
     attributes: dict[str, str] = field(default_factory=dict)
+    exclusive: list[str] = field(default_factory=list)
 
     @property
     def is_choice(self) -> bool:
@@ -81,6 +88,11 @@ class Control:
     def takes_several(self) -> bool:
         """Whether more than one option may be answered."""
         return self.kind in ("checkbox", "select-multiple")
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether this only offers not to answer the field beside it: "prefer not to say"."""
+        return self.kind == "checkbox" and set(self.options) == set(self.exclusive)
 
 
 @dataclass
@@ -122,6 +134,7 @@ class Form:
         known = self.controls.setdefault(control.name, control)
         if known is not control:
             known.options += control.options
+            known.exclusive += control.exclusive
             # Of radios marked twice a browser keeps the last; everything else adds up.
             known.values = (
                 (control.values or known.values) if control.kind == "radio" else known.values + control.values
@@ -335,7 +348,8 @@ class _PageParser(HTMLParser):
         locked = any(opened.tag == "fieldset" and "disabled" in opened.attributes for opened in self._open)
         if locked or "disabled" in attributes:
             return None
-        control = Control(attributes.get("name", ""), kind, options, values, attributes)
+        exclusive = list(options) if "data-exclusive" in attributes else []
+        control = Control(attributes.get("name", ""), kind, options, values, attributes, exclusive)
         if "form" in attributes:
             self._elsewhere.append((attributes["form"], control))
             return control

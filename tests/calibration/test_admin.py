@@ -1,10 +1,14 @@
 import json
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from annotation.models import Post
 from annotation.selectors import _tree
+from calibration.instrument.shipped import CONTENT
 from calibration.models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
 from tests.admin_pages import read_errors, read_form
 from tests.factories import EnrollmentFactory, PostFactory, RaterFactory, StudyFactory
@@ -128,3 +132,105 @@ def test_an_answered_question_is_not_deleted_and_says_why(admin_client, enrollme
     address = reverse("admin:calibration_calibrationquestion_delete", args=[question.pk])
     assert admin_client.post(address, {"post": "yes"}).context["protected"]
     assert CalibrationQuestion.objects.filter(pk=question.pk).exists()
+
+
+def test_a_response_shows_its_scale_scores_or_why_there_are_none(admin_client, enrollment):
+    response = respond(enrollment)
+    assert "names no scoring key" in admin_client.get(page_of(response)).content.decode()
+    definition = json.loads((CONTENT / "values_19.json").read_text(encoding="utf-8"))
+    Questionnaire.objects.update(definition=definition)
+    QuestionnaireResponse.objects.update(answers=dict.fromkeys(["fits_face", "fits_humility"], 5))
+    html = admin_client.get(page_of(response)).content.decode()
+    said = "2 of all 19 items answered; at least 15 needed for centring"
+    assert f"<tr><th>Face</th><td>5.00</td><td>-</td><td>1</td><td>{said}</td></tr>" in html
+    definition["items"][0]["rows"] = definition["items"][0]["rows"][:2]
+    key = {
+        "key": "k",
+        "instrument": "I",
+        "answers": {"min": 1, "max": 6},
+        "items": ["fits_self_direction_action"],
+    }
+    definition["scoring"] = key | {"scales": [{"key": "one", "label": "<One>", "items": key["items"]}]}
+    Questionnaire.objects.update(definition=definition)
+    html = admin_client.get(page_of(response)).content.decode()
+    assert "<tr><th>&lt;One&gt;</th><td>-</td><td>-</td><td>0</td><td>0 of 1 items answered" in html
+
+
+class TestUploadedItemTexts:
+    address = "/admin/calibration/questionnaire/upload/"
+    texts = "number,text\n" + "".join(f"{n},Wording {n}\n" for n in range(1, 11))
+
+    def fields(self, asked_in, texts=None, **changes):
+        raw = self.texts if texts is None else texts
+        usual = {
+            "study": str(asked_in.pk),
+            "scoring": "bfi_10",
+            "labels": "No\nRather not\n\nBetween\nRather\nYes\n",
+            "key": "big-five",
+            "title": "About you",
+            "instruction": "How far do you agree?",
+            "required": "on",
+        }
+        file = SimpleUploadedFile("items.csv", raw if isinstance(raw, bytes) else raw.encode())
+        return usual | {"texts": file} | changes
+
+    def test_make_a_questionnaire_of_the_study_that_can_be_scored(self, admin_client, study):
+        response = admin_client.post(self.address, self.fields(study))
+        made = Questionnaire.objects.get(key="big-five")
+        assert response.url == reverse("admin:calibration_questionnaire_change", args=[made.pk])
+        assert made.study == study
+        assert made.definition["scoring"] == "bfi_10"
+        (grid,) = made.instrument.items
+        assert grid.rows[4] == ("bfi5", "Wording 5")
+        assert grid.options == ((1, "No"), (2, "Rather not"), (3, "Between"), (4, "Rather"), (5, "Yes"))
+        assert (grid.required, grid.prefer_not_to_say) == (True, False)
+        assert LogEntry.objects.get().object_id == str(made.pk)
+
+    def test_the_page_is_linked_from_the_list_and_names_every_key(self, admin_client):
+        listed = admin_client.get(reverse("admin:calibration_questionnaire_changelist")).content.decode()
+        assert f'href="{self.address}"' in listed
+        html = admin_client.get(self.address).content.decode()
+        assert (
+            "PVQ-RR, the revised Portrait Values Questionnaire of 57 items (57 items, answers 1 to 6)" in html
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"texts": "number,text\n1,A\n1,B\n"}, "line 3: number 1 was given before, in line 2"),
+            ({"texts": "number,text\n1,A\n"}, "gives 1 of 10 items; missing: 2, 3, 4, 5, 6, 7, 8, 9, 10"),
+            ({"texts": "number,text\n1,Größe".encode("latin-1")}, "line 2: this is not UTF-8"),
+            ({"texts": b"x" * 200_001}, "200,001 bytes; at most 200,000"),
+            ({"texts": ""}, "empty"),
+            ({"labels": "No\nYes"}, "give 5 labels, one a line, not 2"),
+            ({"scoring": "pvq_21"}, "of 21 items"),
+            ({"scoring": "zodiac"}, "zodiac"),
+            ({"key": "demographics"}, "already exists"),
+            ({"key": "no key"}, "slug"),
+            ({"title": ""}, "required"),
+            ({"title": "a\x00b"}, "Null characters"),
+            ({"study": "999"}, "valid choice"),
+        ],
+        ids=str,
+    )
+    def test_a_fault_is_named_and_nothing_is_stored(self, admin_client, study, changes, said):
+        texts = changes.pop("texts", None)
+        response = admin_client.post(self.address, self.fields(study, texts, **changes))
+        assert response.status_code == 200
+        assert said in response.context["form"].errors.as_text()
+        assert "Nothing was stored yet" in response.content.decode()
+        assert not Questionnaire.objects.exclude(key="demographics").exists()
+
+    def test_a_missing_file_is_named(self, admin_client, study):
+        sent = self.fields(study)
+        del sent["texts"]
+        assert "texts" in admin_client.post(self.address, sent).context["form"].errors
+
+    def test_only_who_may_add_questionnaires_uploads_any(self, client, study):
+        assert client.get(self.address).status_code == 302
+        person = User.objects.create_user("reader", is_staff=True)
+        person.user_permissions.add(Permission.objects.get(codename="view_questionnaire"))
+        client.force_login(person)
+        assert client.post(self.address, self.fields(study)).status_code == 403
+        listed = client.get(reverse("admin:calibration_questionnaire_changelist")).content.decode()
+        assert self.address not in listed

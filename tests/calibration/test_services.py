@@ -67,7 +67,7 @@ class TestAQuestionnaire:
         step = get_current_step(enrollment)
         services.answer_questionnaire(enrollment, step, questionnaire, answers={"age": 44})
         response = QuestionnaireResponse.objects.get()
-        assert (response.answers, response.version) == ({"age": 44}, 1)
+        assert (response.answers, response.version) == ({"age": 44}, 2)
         assert get_current_step(enrollment).kind == "consent"
 
     def test_the_first_response_stands(self, enrollment):

@@ -36,9 +36,9 @@ def test_a_page_asks_one_value_of_one_post_on_the_studys_scale_and_stores_nothin
 
 
 def test_every_answer_leads_to_the_next_question_and_the_last_to_the_next_step(client, study, here):
-    assert client.post(here, {"question": "1", "rating": "5"}).url == here
+    assert client.post(here, {"item": "1", "rating": "5"}).url == here
     assert read(client.get(here)).find("data-value").attributes["data-value"] == "tradition"
-    response = client.post(here, {"question": "2", "rating": "1"})
+    response = client.post(here, {"item": "2", "rating": "1"})
     assert (response.status_code, response.url) == (303, step_path(study, "questionnaire"))
     answers = CalibrationAnswer.objects.values_list("question__value_key", "rating")
     assert dict(answers) == {"power": 5, "tradition": 1}
@@ -47,7 +47,7 @@ def test_every_answer_leads_to_the_next_question_and_the_last_to_the_next_step(c
 @pytest.mark.parametrize("rating", [None, "", "0", "6", "-1", "3.0", "three", "٣", "03", "\x00", "9" * 5000])
 def test_a_rating_outside_the_scale_is_asked_again_and_stores_nothing(client, here, rating):
     before = freeze_rows()
-    sent = {"question": "1"} | ({} if rating is None else {"rating": rating})
+    sent = {"item": "1"} | ({} if rating is None else {"rating": rating})
     response = client.post(here, sent)
     page = read(response)
     assert response.status_code == 422
@@ -59,7 +59,7 @@ def test_a_rating_outside_the_scale_is_asked_again_and_stores_nothing(client, he
 @pytest.mark.parametrize("question", [None, "", "0", "99", "abc", "-1", "٣", "\x00", "99999", "9" * 40])
 def test_a_question_the_study_does_not_ask_is_refused(client, here, question):
     before = freeze_rows()
-    sent = {"rating": "3"} | ({} if question is None else {"question": question})
+    sent = {"rating": "3"} | ({} if question is None else {"item": question})
     response = client.post(here, sent)
     assert response.status_code == 409
     assert "Nothing was saved" in read(response).text
@@ -68,7 +68,7 @@ def test_a_question_the_study_does_not_ask_is_refused(client, here, question):
 
 def test_a_question_that_is_not_open_yet_is_refused(client, here):
     before = freeze_rows()
-    response = client.post(here, {"question": "2", "rating": "3"})
+    response = client.post(here, {"item": "2", "rating": "3"})
     assert response.status_code == 409
     assert "not open yet" in read(response).text
     assert freeze_rows() == before
@@ -76,9 +76,9 @@ def test_a_question_that_is_not_open_yet_is_refused(client, here):
 
 @pytest.mark.parametrize(("rating", "is_told"), [("5", False), ("2", True), ("9", False)])
 def test_an_answered_question_stays_as_it_was_answered_first(client, here, rating, is_told):
-    client.post(here, {"question": "1", "rating": "5"})
+    client.post(here, {"item": "1", "rating": "5"})
     before = freeze_rows()
-    response = client.post(here, {"question": "1", "rating": rating}, follow=True)
+    response = client.post(here, {"item": "1", "rating": rating}, follow=True)
     assert response.status_code == 200
     assert read(response).find("data-value").attributes["data-value"] == "tradition"
     assert ("Your first answer stands" in response.content.decode()) is is_told

@@ -75,3 +75,50 @@ def test_a_rationale_is_written_now_and_then():
     mind = a_mind()
     written = [mind.field("rationale", Control("rationale", "textarea")) for _ in range(500)]
     assert 10 < sum(bool(text) for text in written) < 150
+
+
+def test_several_options_are_marked_as_the_page_allows():
+    mind = a_mind()
+    options = ["a", "b", "c", "none"]
+    free = Control("pets", "checkbox", options, exclusive=["none"])
+    drawn = [mind.field("pets", free) for _ in range(300)]
+    assert {tuple(sorted(answer)) for answer in drawn} >= {("a",), ("b",), ("c",), ("none",), ("a", "b")}
+    assert all(len(set(answer)) == len(answer) for answer in drawn)
+    assert not any(len(answer) > 1 and "none" in answer for answer in drawn)
+    two = Control(
+        "pets", "checkbox", options, attributes={"data-min": "2", "data-max": "2"}, exclusive=["none"]
+    )
+    answers = [mind.field("pets", two) for _ in range(200)]
+    assert {len(answer) for answer in answers if answer != ["none"]} == {2}
+    one = Control("pets", "checkbox", options, attributes={"data-max": "1"})
+    assert {len(mind.field("pets", one)) for _ in range(100)} == {1}
+
+
+def test_few_decline_where_nothing_is_known_of_the_answers():
+    mind = a_mind()
+    row = Control("fits_face", "radio", ["1", "2", "3", "prefer_not_to_say"])
+    drawn = [mind.field("fits_face", row) for _ in range(600)]
+    assert 0 < drawn.count("prefer_not_to_say") < 30
+    assert min(drawn.count(level) for level in "123") > 120
+
+
+def test_who_names_a_party_leans_to_it():
+    party = Control("party", "radio", ["democrat", "republican", "independent"])
+    lean = Control("party_lean", "radio", ["democrat", "republican", "neither"])
+    leans = set()
+    for seed in range(60):
+        mind = a_mind(seed)
+        named = mind.field("party", party)
+        leaned = mind.field("party_lean", lean)
+        leans.add((named, leaned))
+    assert {pair for pair in leans if pair[0] != "independent"} == {
+        ("democrat", "democrat"),
+        ("republican", "republican"),
+    }
+    assert len({leaned for named, leaned in leans if named == "independent"}) > 1
+
+
+def test_a_number_asked_for_in_a_text_field_is_given_within_its_bounds():
+    mind = a_mind()
+    year = Control("year", "text", attributes={"data-number": "", "data-min": "1990", "data-max": "1992"})
+    assert {mind.field("year", year) for _ in range(100)} == {"1990", "1991", "1992"}

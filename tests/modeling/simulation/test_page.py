@@ -20,6 +20,16 @@ def test_fields_of_one_name_are_one_control():
     assert [control.name for control in form.questions()] == ["r", "c"]
 
 
+def test_options_that_go_alone_are_known_and_a_box_of_only_those_is_a_refusal():
+    form = only_form(
+        '<input type="checkbox" name="c" value="x"><input type="checkbox" name="c" value="no" data-exclusive>'
+        '<input name="age"><input type="checkbox" name="age-declined" value="no" data-exclusive>'
+        '<input type="checkbox" name="agree">'
+    )
+    assert form.controls["c"].exclusive == ["no"]
+    assert [control.name for control in form.questions() if control.is_refusal] == ["age-declined"]
+
+
 def test_of_radios_marked_twice_the_last_counts():
     form = only_form(
         '<input type="radio" name="r" value="0" checked><input type="radio" name="r" value="1" checked>'
