@@ -11,6 +11,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin parallax
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
+RUN /opt/venv/bin/python -m config.translations compile
 RUN mkdir -p /app/var /data/artefacts && chown parallax:parallax /app/var /data/artefacts
 USER parallax
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 VAR_DIR=/app/var ARTEFACT_DIR=/data/artefacts PORT=8000

@@ -19,6 +19,7 @@ COLLECTED := $(VAR_DIR)/.collected
 
 MIGRATIONS := $(wildcard */migrations/*.py)
 STATIC := $(shell find static -type f 2>/dev/null)
+TRANSLATED := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/django.po))
 
 # Settings of a production machine for `manage.py check --deploy`. Nothing is contacted.
 PRODUCTION_SETTINGS = PRODUCTION=1 ALLOWED_HOSTS=study.example.org \
@@ -39,12 +40,12 @@ export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: $(COLLECTED) ## install, migrate the database, collect static files [PYTHON=python3.12]
+setup: $(COLLECTED) $(TRANSLATED) ## install, migrate, collect static files, compile translations [PYTHON=python3.12]
 	@echo "Parallax is set up. See it work: make demo"
 
-setup-dev: $(INSTALLED_DEV) ## install what tests and checks need too; no database is touched
+setup-dev: $(INSTALLED_DEV) $(TRANSLATED) ## install what tests and checks need too; no database is touched
 
-demo: $(COLLECTED) ## run a made-up study and show it; Ctrl-C ends it [PORT=8000] [SERVE=0]
+demo: $(COLLECTED) $(TRANSLATED) ## run a made-up study and show it; Ctrl-C ends it [PORT=8000] [SERVE=0]
 	@exec $(PY) manage.py demo --port $(PORT) $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: setup-dev ## run every test: SQLite, PostgreSQL and Redis, Chromium [PYTEST_ARGS='-k word']
@@ -134,6 +135,9 @@ $(COLLECTED): $(MIGRATED) $(STATIC)
 	@echo "Collecting static files"
 	@$(PY) manage.py collectstatic --no-input --verbosity 0
 	@mkdir -p $(@D) && touch $@
+
+$(TRANSLATED): %.mo: %.po config/translations.py | $(INSTALLED)
+	@$(PY) -m config.translations compile
 
 $(TOOLS)/bin/uv: $(MADE)
 	@echo "Installing uv, which writes the lock, apart from Parallax's own packages"

@@ -3,12 +3,16 @@
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from django.test import TransactionTestCase
 
+from config import translations
 from tests import services
+
+if TYPE_CHECKING:
+    from tests.visitor import RaterClient
 
 # Under `python -m tests.run` a missing service is a failure: the runner promised it.
 PROMISED = os.environ.get("PARALLAX_TEST_RUN") == "1"
@@ -35,6 +39,10 @@ def behaves_by_server(item: pytest.Item) -> bool:
     return issubclass(test_class, TransactionTestCase) or bool(
         DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ()))
     )
+
+
+def pytest_configure() -> None:
+    translations.compile_stale()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -80,6 +88,14 @@ def require_chromium() -> Path:
     return found or without(
         "needs Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM_PATH"
     )
+
+
+@pytest.fixture
+def client() -> "RaterClient":
+    """Someone at a browser, whose forms carry the mark of their page."""
+    from tests.visitor import RaterClient  # needs Django to be set up
+
+    return RaterClient()
 
 
 @pytest.fixture(scope="session")
