@@ -1,18 +1,23 @@
 """How fast the heavy computations are, against a plain way to the same numbers: `python -m bench [NAME]`.
 
 A bench is a function in a module of this package, marked `@bench("name")`. It checks that both ways give
-the same numbers before it times either.
+the same numbers before it times either, or afterwards that both have done what was timed.
 """
 
 import importlib
 import json
 import pkgutil
 import statistics
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 RUNS = 3
+
+
+class CannotRun(Exception):
+    """A bench lacks something on this machine; the text says what and how to mend it."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,18 @@ class Timing:
     reference : str
         What ours was compared with.
     medians : dict of str to float
-        Median CPU seconds of `ours` and `reference`, and of whatever else was timed.
+        Median CPU time of `ours` and `reference`, and of whatever else was timed, in `unit`.
+    unit : str
+        "s" or "ms".
+    more : dict of str to object
+        What this bench alone reports; it joins the printed line.
     """
 
     ratio: float
     reference: str
     medians: dict[str, float]
+    unit: str = "s"
+    more: dict[str, object] = field(default_factory=dict)
 
 
 BENCHES: dict[str, Callable[[], Timing]] = {}
@@ -61,7 +72,10 @@ def median_cpu_seconds(function: Callable[[], object]) -> float:
 
 
 def main(names: list[str]) -> int:
-    """Run the named benches, or all of them, printing one JSON object a line. Returns the exit code."""
+    """Run the named benches, or all of them, printing one JSON object a line.
+
+    Returns the exit code: 0, 1 when a bench could not run here (the others ran), or 2 for an unknown name.
+    """
     for module in pkgutil.iter_modules(__path__):
         if module.name != "__main__":
             importlib.import_module(f"{__name__}.{module.name}")
@@ -69,15 +83,21 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"No bench is named {', '.join(unknown)}. There are: {', '.join(sorted(BENCHES))}.")
         return 2
+    code = 0
     for name in names or sorted(BENCHES):
-        timing = BENCHES[name]()
+        try:
+            timing = BENCHES[name]()
+        except CannotRun as reason:
+            print(f"{name} did not run: {reason}", file=sys.stderr)
+            code = 1
+            continue
         line = {
             "name": name,
             "ratio": round(timing.ratio, 2),
             "reference": timing.reference,
-            "medians": {key: round(seconds, 6) for key, seconds in timing.medians.items()},
-            "unit": "s",
+            "medians": {key: round(spent, 6) for key, spent in timing.medians.items()},
+            "unit": timing.unit,
             "runs": RUNS,
         }
-        print(json.dumps(line), flush=True)
-    return 0
+        print(json.dumps(line | timing.more), flush=True)
+    return code
