@@ -80,7 +80,7 @@ def unseal(token: str) -> Entry:
     """Return the entry that `seal` wrote. Raises EntryError for anything else, or after a day."""
     try:
         return Entry(**signing.loads(token, salt=_SALT, max_age=60 * 60 * 24))
-    except (signing.BadSignature, TypeError) as error:
+    except (signing.BadSignature, TypeError, ValueError) as error:
         raise EntryError("the start page has grown old or was changed.") from error
 
 

@@ -1,12 +1,25 @@
 """Reads with more than one caller."""
 
+import statistics
 from functools import lru_cache
 
+from django.core.cache import cache
 from django.db.models import Count, Q
 
 from annotation.tree.nodes import ValueTree
 
-from .models import Assignment, CompletionCode, Enrollment, Post, Step, Study, ValueNode, ValueSystem
+from .models import (
+    Assignment,
+    CompletionCode,
+    Enrollment,
+    Outcome,
+    Post,
+    Rater,
+    Step,
+    Study,
+    ValueNode,
+    ValueSystem,
+)
 
 
 def get_tree(system: ValueSystem) -> ValueTree:
@@ -52,6 +65,59 @@ def _tree(system_id: int, revision: int) -> ValueTree:
     )
 
 
+def get_labeling_item(enrollment: Enrollment, step: Step) -> str:
+    """Return the open assignment's number."""
+    assignment = enrollment.assignments.filter(status=Assignment.Status.OPEN).only("pk").first()
+    return str(assignment.pk) if assignment else ""
+
+
+def get_training_item(enrollment: Enrollment, step: Step) -> str:
+    """Return the first training post that was not answered right yet; '' past the last."""
+    done = enrollment.attempts.filter(step=step, is_right=True).values_list("item", flat=True)
+    return _first_open(step, set(done))
+
+
+def get_gating_item(enrollment: Enrollment, step: Step) -> str:
+    """Return the first of the gate's posts that was not answered yet; '' past the last."""
+    return _first_open(step, set(enrollment.attempts.filter(step=step).values_list("item", flat=True)))
+
+
+def _first_open(step: Step, done: set[str]) -> str:
+    return next((post["key"] for post in step.config["posts"] if post["key"] not in done), "")
+
+
+ENOUGH_TO_JUDGE = 20
+LATEST = 500
+REMEMBERED_SECONDS = 60
+
+
+def get_seconds_per_post(study: Study) -> float | None:
+    """Return this study's median time from being given a post to submitting it; None before there is one.
+
+    Over its latest posts by people, pauses included; looked up at most once a minute in each process.
+    """
+    return cache.get_or_set(
+        f"seconds-per-post-{study.pk}", lambda: _measure_seconds_per_post(study), REMEMBERED_SECONDS
+    )
+
+
+def _measure_seconds_per_post(study: Study) -> float | None:
+    times = (
+        Assignment.objects.filter(enrollment__study=study, status=Assignment.Status.SUBMITTED)
+        .exclude(enrollment__rater__origin=Rater.Origin.SIMULATED)
+        .order_by("-submitted_at")
+        .values_list("assigned_at", "submitted_at")[:LATEST]
+    )
+    seconds = [(submitted - assigned).total_seconds() for assigned, submitted in times]
+    return statistics.median(seconds) if len(seconds) >= ENOUGH_TO_JUDGE else None
+
+
+def get_outcome_text(enrollment: Enrollment) -> dict[str, str]:
+    """Return title and text of the last page: the study's own, or the usual ones."""
+    own = enrollment.study.outcome_texts.get(enrollment.outcome, {})
+    return {"title": str(Outcome(enrollment.outcome).label), "text": ""} | own
+
+
 def get_current_step(enrollment: Enrollment) -> Step | None:
     """Return the first step of the study this person has not finished; None past the last."""
     if enrollment.outcome:
@@ -69,9 +135,14 @@ def get_open_assignment(enrollment: Enrollment) -> Assignment | None:
     return enrollment.assignments.filter(status=Assignment.Status.OPEN).select_related("post").first()
 
 
-def count_submitted(enrollment: Enrollment) -> int:
-    """Return how many posts this person has read to the end."""
-    return enrollment.assignments.filter(status=Assignment.Status.SUBMITTED).count()
+def count_submitted(enrollment: Enrollment, step: Step) -> int:
+    """Return how many posts this person has read to the end in this labeling step."""
+    return enrollment.assignments.filter(step=step, status=Assignment.Status.SUBMITTED).count()
+
+
+def get_n_posts(study: Study, step: Step) -> int:
+    """Return how many posts a labeling step gives each person."""
+    return step.config.get("posts", study.posts_per_rater)
 
 
 LIVE = (Assignment.Status.OPEN, Assignment.Status.SUBMITTED)

@@ -15,18 +15,32 @@ def enter_without_preparation(enrollment: Enrollment, step: Step) -> None:
     """Most steps need nothing when someone comes to them."""
 
 
+def get_only_item(enrollment: Enrollment, step: Step) -> str:
+    """Most steps are one page."""
+    return ""
+
+
+def find_no_faults(step: Step) -> list[str]:
+    """A kind that has no settings has none that could be wrong."""
+    return [f"it has no setting '{key}'" for key in step.config]
+
+
 @dataclass(frozen=True)
 class StepKind:
-    """How one kind of step looks and begins.
+    """How one kind of step looks, begins and is checked.
 
-    `view_path` names ``view(request, enrollment, step)``, loaded at first use; `enter_path` names a
-    function of (enrollment, step) that prepares the step inside the transaction that opens it.
+    Paths name functions, loaded at first use: `view_path` a ``view(request, enrollment, step)``; `enter_path`
+    a function of (enrollment, step) that prepares the step inside the transaction that opens it; `item_path` one of
+    (enrollment, step) that says which post or question of the step is open, as a short text; `faults_path` one of
+    (step) that returns, in words, what is wrong with its settings.
     """
 
     key: str
     label: str
     view_path: str
     enter_path: str = "annotation.steps.enter_without_preparation"
+    item_path: str = "annotation.steps.get_only_item"
+    faults_path: str = "annotation.steps.find_no_faults"
 
     @property
     def view(self) -> Callable:
@@ -35,6 +49,14 @@ class StepKind:
     @property
     def enter(self) -> Callable[[Enrollment, Step], None]:
         return import_string(self.enter_path)
+
+    @property
+    def get_item(self) -> Callable[[Enrollment, Step], str]:
+        return import_string(self.item_path)
+
+    @property
+    def find_faults(self) -> Callable[[Step], list[str]]:
+        return import_string(self.faults_path)
 
 
 KINDS: dict[str, StepKind] = {}
@@ -47,12 +69,43 @@ def register(kind: StepKind) -> None:
 
 
 def register_own_kinds() -> None:
-    register(StepKind("consent", "Consent", "annotation.views.consent.answer_consent"))
+    views, faults = "annotation.views", "annotation.launch"
+    register(StepKind("consent", "Consent", f"{views}.consent.answer_consent"))
+    for key, label in (("instructions", "Instructions"), ("debrief", "Debrief")):
+        register(StepKind(key, label, f"{views}.text.read_text", faults_path=f"{faults}.find_text_faults"))
+    register(
+        StepKind(
+            "attention_check",
+            "Attention check",
+            f"{views}.attention.answer_check",
+            faults_path=f"{faults}.find_attention_faults",
+        )
+    )
+    register(
+        StepKind(
+            "training",
+            "Training",
+            f"{views}.training.practise",
+            item_path="annotation.selectors.get_training_item",
+            faults_path=f"{faults}.find_training_faults",
+        )
+    )
+    register(
+        StepKind(
+            "gating",
+            "Gating",
+            f"{views}.gating.pass_gate",
+            item_path="annotation.selectors.get_gating_item",
+            faults_path=f"{faults}.find_gating_faults",
+        )
+    )
     register(
         StepKind(
             "labeling",
             "Labeling",
-            "annotation.views.labeling.label_post",
-            "annotation.services.assign_next_post",
+            f"{views}.labeling.label_post",
+            enter_path="annotation.services.assign_next_post",
+            item_path="annotation.selectors.get_labeling_item",
+            faults_path=f"{faults}.find_labeling_faults",
         )
     )

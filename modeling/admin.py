@@ -19,6 +19,7 @@ class FitRunAdmin(ReadOnlyAdmin):
     fields = [
         "study",
         "created_at",
+        "outdated_at",
         "consensus_name",
         ("n_raters", "n_annotations"),
         "simulated",

@@ -5,3 +5,6 @@ class ModelingConfig(AppConfig):
     """Personalization, scoring, agreement and the researchers' dashboard."""
 
     name = "modeling"
+
+    def ready(self) -> None:
+        from . import receivers  # noqa: F401 - connects them

@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
+from annotation.launch import launch
 from annotation.models import CompletionCode, Outcome, Post, Step, Study
 from annotation.services import save_value_system
 from annotation.tree.nodes import ValueTree
@@ -31,12 +32,16 @@ def load_demo_study() -> tuple[Study, bool]:
         name=design["name"],
         title=design["title"],
         welcome=design["welcome"],
-        state=Study.State.LIVE,
         value_system=save_value_system(load_default_tree()),
         posts_per_rater=design["posts_per_rater"],
         strategy=design["assignment"],
         consent=design["consent"],
         outcome_texts=design["outcome_texts"],
+        language=design["language"],
+        estimated_minutes=design["estimated_minutes"],
+        attention_limit=design["attention"]["fail_at"],
+        attention_consequence=design["attention"]["consequence"],
+        collects_paradata=design["collects_paradata"],
     )
     for position, step in enumerate(design["steps"], start=1):
         Step.objects.create(study=study, position=position, kind=step["kind"], config=step.get("config", {}))
@@ -49,8 +54,12 @@ def load_demo_study() -> tuple[Study, bool]:
         CalibrationQuestion.objects.create(
             study=study, position=position, post=posts[question["post"]], value_key=question["value"]
         )
-    demographics = _read(CALIBRATION_CONTENT / "demographics.json")
-    Questionnaire.objects.create(study=study, key=demographics["key"], definition=demographics)
+    asked = [step["config"]["questionnaire"] for step in design["steps"] if step["kind"] == "questionnaire"]
+    for key in asked:
+        Questionnaire.objects.create(
+            study=study, key=key, definition=_read(CALIBRATION_CONTENT / f"{key}.json")
+        )
+    launch(study)
     return study, True
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.core.files.storage import storages
+
 from annotation.models import Study
 from jobs.errors import PermanentError
 from jobs.registry import Effect, handles
@@ -45,3 +47,13 @@ def evaluate_fit(claim: Claim) -> Effect:
         return {"report": services.store_report(fit_run, measures, figure).pk}
 
     return store
+
+
+@handles("erase_predictions")
+def erase_predictions(claim: Claim) -> Effect:
+    """Delete the file of a fit that saw answers which were taken back. Safe to run twice."""
+
+    def erase() -> None:
+        storages["artefacts"].delete(claim.payload["artefact"])
+
+    return erase

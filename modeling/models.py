@@ -29,6 +29,12 @@ class FitRun(models.Model):
     )
     artefact_sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
+    outdated_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When someone whose ratings this fit saw took them back. Its predictions are erased then.",
+    )
 
     class Meta:
         ordering = ["-created_at", "-pk"]

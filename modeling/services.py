@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from django.conf import settings as django_settings
 from django.db import transaction
+from django.db.models import Q
 
-from annotation.models import Study
+from annotation.models import Outcome, Study
 from jobs.models import Job
 from jobs.services import enqueue
 from modeling.estimators.consensus import PanelConsensus
@@ -23,6 +24,7 @@ from .errors import DataChanged, NotEnoughData
 from .evaluation import Evaluation
 from .matrices import INCLUSION, StudyTable, load_table
 from .models import EvaluationReport, FitRun, PostScore
+from .outdated import mark_outdated
 
 Report = Callable[[int, int, str], None]
 
@@ -74,7 +76,15 @@ def request_fit(study: Study, settings: FitSettings | None = None) -> Job:
             f"completed it; a fit needs at least {LEAST_POSTS} posts and {LEAST_RATERS} raters."
         )
     key = hash_fit(study, table.data_hash, asdict(settings))
+    _clear_the_way(key)
     return enqueue(kind="fit", key=f"fit:{key}", payload={"study": study.pk, "settings": asdict(settings)})
+
+
+def _clear_the_way(key: str) -> None:
+    """Forget a fit of the very ratings there are now that was marked as outdated: whoever left was not in it."""
+    for fit_run in FitRun.objects.filter(key=key).exclude(outdated_at=None):
+        Job.objects.filter(Q(key=f"fit:{key}") | Q(key__startswith=f"evaluate:{key}:")).delete()
+        fit_run.delete()
 
 
 def request_evaluation(fit_run: FitRun) -> Job:
@@ -114,7 +124,7 @@ def store_fit(
 ) -> FitRun:
     """Store a fit and what its consensus says of each post; ask for its report.
 
-    The same data and settings are stored once.
+    The same data and settings are stored once. A fit that was overtaken by a withdrawal is outdated at once.
     """
     fit_run, is_new = FitRun.objects.get_or_create(
         key=hash_fit(study, table.data_hash, asdict(settings)),
@@ -147,8 +157,17 @@ def store_fit(
             ),
             batch_size=1000,
         )
-    request_evaluation(fit_run)
+    if _has_lost_raters(table, study):
+        mark_outdated(FitRun.objects.filter(pk=fit_run.pk))
+    else:
+        request_evaluation(fit_run)
     return fit_run
+
+
+def _has_lost_raters(table: StudyTable, study: Study) -> bool:
+    """Whether someone took their answers back while these were fitted."""
+    still_there = study.enrollments.filter(outcome=Outcome.COMPLETED).values_list("pk", flat=True)
+    return not set(table.enrollment_ids) <= set(still_there)
 
 
 def evaluate_fit(fit_run: FitRun) -> dict[str, Any]:

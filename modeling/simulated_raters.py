@@ -10,19 +10,28 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 from django.db import transaction
+from django.http import QueryDict
+from django.utils import translation
 
 from annotation import services as annotation_services
+from annotation.attention.grid import GridCheck
+from annotation.attention.number_image import NumberRiddle
 from annotation.models import Enrollment, Outcome, Rater, Step, Study
 from annotation.recruitment import Entry, build_entry_path
 from annotation.selectors import get_current_step, get_open_assignment, get_tree
 from annotation.tree import nodes
+from annotation.tree.known import GatePost, read_gating_config, read_training_config
 from annotation.tree.walk import Reading, open_branches
+from annotation.views.number_words import say_riddle
+from annotation.views.reading import as_answers
 from calibration import services as calibration_services
-from calibration.instrument.items import Item
+from calibration.forms import QuestionnaireForm, list_choices
+from calibration.instrument.items import DECLINED, Item
 from calibration.models import Questionnaire
 from calibration.selectors import get_next_question
+from modeling.simulation import population
 from modeling.simulation.browser import Browser, Walk, walk_study
-from modeling.simulation.mind import NONE_OF_THESE, SimulatedMind
+from modeling.simulation.mind import NONE_OF_THESE, Lessons, SimulatedMind
 from modeling.simulation.page import Control
 from modeling.simulation.parameters import load_parameters
 from modeling.simulation.population import Branch, Population, draw_profiles, profiles_from_levels
@@ -42,6 +51,7 @@ class Cast:
         self.parameters = load_parameters()
         self.branch = _as_branch(self.tree.root)
         self.profiles = self._draw_profiles()
+        self.lessons = learn(study, self.tree)
 
     def _draw_profiles(self) -> dict[str, np.ndarray]:
         """What each post carries: as its author meant it where that is noted, else drawn."""
@@ -65,7 +75,9 @@ class Cast:
         rng = np.random.default_rng([self.study.seed, 1, number])
         population = Population.draw(1, self.tree.value_keys, self.parameters, rng)
         scale = (self.tree.scale.min, self.tree.scale.max)
-        return SimulatedMind(population, 0, self.profiles, self.branch, self.parameters, scale, rng)
+        return SimulatedMind(
+            population, 0, self.profiles, self.branch, self.parameters, scale, rng, self.lessons
+        )
 
     def list_unfinished(self, n_raters: int) -> list[int]:
         """Return the numbers up to `n_raters` that have not finished yet."""
@@ -75,6 +87,53 @@ class Cast:
             .values_list("rater__external_id", flat=True)
         )
         return [number for number in range(1, n_raters + 1) if self.name(number) not in finished]
+
+
+def learn(study: Study, tree: nodes.ValueTree) -> Lessons:
+    """Return what the study's practice, gates and attention checks want to hear."""
+    readings: dict[str, population.Reading] = {}
+    told: dict[str, str] = {}
+    for step in study.steps.all():
+        if step.kind == "training":
+            for post in read_training_config(tree, step.config).posts:
+                readings[post.text] = _as_known(tree, post.reading)
+        elif step.kind == "gating":
+            for gate_post in read_gating_config(tree, step.config).posts:
+                readings[gate_post.text] = _as_known(tree, pass_reading(tree, gate_post))
+        elif step.kind == "attention_check" and step.config["kind"] == "grid":
+            row = GridCheck.from_dict(step.config).instructed_row
+            told[f"row-{row.key}"] = row.instructed
+    with translation.override(study.language):
+        numbers = {
+            say_riddle(NumberRiddle(start, change)): start + change
+            for start in range(5, 100)
+            for change in (-5, -4, -3, -2, 2, 3, 4, 5)
+        }
+    return Lessons(readings, told, numbers)
+
+
+def pass_reading(tree: nodes.ValueTree, post: GatePost) -> Reading:
+    """Return a reading that passes the gate: only the value in question, where the post expresses it."""
+    marks: dict[str, frozenset[str]] = {}
+    branch = tree.parent(post.value) if post.expresses else tree.root
+    while branch.key != tree.root.key:
+        parent = tree.parent(branch.key)
+        marks[parent.key] = frozenset({branch.key})
+        branch = parent
+    for opened in open_branches(tree, marks):
+        if opened.child_branches:
+            marks.setdefault(opened.key, frozenset())
+    ratings = {
+        leaf.key: tree.scale.max if post.expresses and leaf.key == post.value else tree.scale.min
+        for opened in open_branches(tree, marks)
+        for leaf in opened.child_leaves
+    }
+    return Reading(marks, ratings)
+
+
+def _as_known(tree: nodes.ValueTree, reading: Reading) -> population.Reading:
+    opened = frozenset(branch.key for branch in open_branches(tree, reading.marks))
+    return population.Reading(opened=opened - {tree.root.key}, ratings=dict(reading.ratings))
 
 
 def _as_branch(branch: nodes.Branch) -> Branch:
@@ -135,6 +194,36 @@ def _consent(cast: Cast, mind: SimulatedMind, enrollment: Enrollment, step: Step
     annotation_services.record_consent(enrollment, step, given=True)
 
 
+def _read_on(cast: Cast, mind: SimulatedMind, enrollment: Enrollment, step: Step) -> None:
+    annotation_services.complete_step(enrollment, step)
+
+
+def _attend(cast: Cast, mind: SimulatedMind, enrollment: Enrollment, step: Step) -> None:
+    annotation_services.record_attention_answer(enrollment, step, answers={}, is_right=True)
+
+
+def _practise(cast: Cast, mind: SimulatedMind, enrollment: Enrollment, step: Step) -> None:
+    posts = read_training_config(cast.tree, step.config).posts
+    for post in posts:
+        annotation_services.record_training_attempt(
+            enrollment, step, post.key, answers=as_answers(post.reading), is_right=True, n_items=len(posts)
+        )
+
+
+def _pass_gate(cast: Cast, mind: SimulatedMind, enrollment: Enrollment, step: Step) -> None:
+    plan = read_gating_config(cast.tree, step.config)
+    for post in plan.posts:
+        annotation_services.record_gate_answer(
+            enrollment,
+            step,
+            post.key,
+            answers=as_answers(pass_reading(cast.tree, post)),
+            is_right=True,
+            n_items=len(plan.posts),
+            threshold=plan.threshold,
+        )
+
+
 def _label(cast: Cast, mind: SimulatedMind, enrollment: Enrollment, step: Step) -> None:
     assignment = get_open_assignment(enrollment)
     text = assignment.post.text
@@ -172,24 +261,49 @@ def _answer_vcq(cast: Cast, mind: SimulatedMind, enrollment: Enrollment, step: S
 
 def _answer_questionnaire(cast: Cast, mind: SimulatedMind, enrollment: Enrollment, step: Step) -> None:
     questionnaire = Questionnaire.objects.get(study=cast.study, key=step.config["questionnaire"])
-    answers = {item.key: mind.field(item.key, _as_control(item)) for item in questionnaire.instrument.items}
-    calibration_services.answer_questionnaire(enrollment, step, questionnaire, answers=answers)
+    instrument = questionnaire.instrument
+    sent = QueryDict(mutable=True)
+    for control in (control for item in instrument.items for control in _as_controls(item)):
+        answer = mind.field(control.name, control)
+        sent.setlist(control.name, [answer] if isinstance(answer, str) else list(answer))
+    form = QuestionnaireForm(instrument, sent)
+    if not form.is_valid():
+        raise RuntimeError(
+            f"a simulated rater's answers to {questionnaire} do not fit: {form.errors.as_text()}"
+        )
+    calibration_services.answer_questionnaire(enrollment, step, questionnaire, answers=form.answers)
 
 
-def _as_control(item: Item) -> Control:
-    """Return the item as a form would offer it."""
-    if item.kind == "single":
-        return Control(item.key, "radio", options=[value for value, _ in item.options])
-    bounds = {"min": item.minimum, "max": item.maximum}
-    return Control(
-        item.key,
-        "number" if item.kind == "number" else "textarea",
-        attributes={name: str(bound) for name, bound in bounds.items() if bound is not None},
-    )
+def _as_controls(item: Item) -> list[Control]:
+    """Return the item as a form would offer it; "prefer not to say" beside a field stays unmarked."""
+    kinds = {
+        "single": "radio",
+        "grid": "radio",
+        "multiple": "checkbox",
+        "number": "number",
+        "text": "textarea",
+    }
+    options = [value for value, _ in list_choices(item)]
+    bounds = {"min": item.minimum, "max": item.maximum, "data-min": item.minimum, "data-max": item.maximum}
+    return [
+        Control(
+            key,
+            kinds[item.kind],
+            options=list(options),
+            attributes={name: str(bound) for name, bound in bounds.items() if bound is not None},
+            exclusive=[option for option in options if option in {*item.exclusive, DECLINED}],
+        )
+        for key in item.answer_keys
+    ]
 
 
 WALKERS = {
     "consent": _consent,
+    "instructions": _read_on,
+    "debrief": _read_on,
+    "attention_check": _attend,
+    "training": _practise,
+    "gating": _pass_gate,
     "labeling": _label,
     "vcq": _answer_vcq,
     "questionnaire": _answer_questionnaire,

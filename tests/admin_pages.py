@@ -2,7 +2,22 @@
 
 from html import unescape
 
+from django.db.models import Model
 from django.forms import BaseForm, SplitDateTimeField
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+
+def page_of(row: Model) -> str:
+    """The address of a row's own page."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def save(client: Client, address: str, **changes: str | None) -> HttpResponse:
+    """Send a page back with these changes; None leaves a field out."""
+    sent = read_form(client.get(address)) | changes
+    return client.post(address, {name: value for name, value in sent.items() if value is not None})
 
 
 def read_form(response) -> dict[str, str]:

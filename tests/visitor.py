@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from django.apps import apps
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from annotation.access import COOKIE, PAGE_MARK, mark_page
 from annotation.models import Assignment, Enrollment, Step, Study
 from annotation.recruitment import build_entry_path
 from annotation.selectors import get_tree
@@ -24,12 +25,15 @@ class Visitor(Browser):
     The test client guards against forged requests as a server does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_cookies: bool = True) -> None:
         super().__init__("http://testserver")
         self.client = Client(enforce_csrf_checks=True)
+        self.keeps_cookies = keeps_cookies
         self.served: list[tuple[str, int, str]] = []
 
     def _exchange(self, method: str, url: str, body: str | None) -> tuple[int, str | None, str]:
+        if not self.keeps_cookies:
+            self.client.cookies.clear()
         parts = urlsplit(url)
         response = self.client.generic(
             method,
@@ -42,11 +46,35 @@ class Visitor(Browser):
         return response.status_code, response.headers.get("Location"), text
 
 
+class RaterClient(Client):
+    """Django's test client that sends, as a form does, the mark of the page it was served with.
+
+    The mark is of whoever's cookie it holds, unless the fields name one.
+    """
+
+    def post(self, path, data=None, *args, **kwargs):
+        slug = path.split("/")[2] if path.startswith("/s/") else ""
+        cookie = self.cookies.get(COOKIE)
+        if cookie and slug and isinstance(data, dict | None) and PAGE_MARK not in (data or {}):
+            request = RequestFactory().get("/")
+            request.COOKIES[COOKIE] = cookie.value
+            public_id = request.get_signed_cookie(COOKIE, None, salt="annotation.access")
+            if enrollment := Enrollment.objects.filter(public_id=public_id).first():
+                data = {**(data or {}), PAGE_MARK: mark_page(enrollment)}
+        return super().post(path, data, *args, **kwargs)
+
+
 def arrive(client: Client, study: Study, rater_id: str = "rater-one", **entry):
     """Open the study's link and press the button; return the response to the button."""
     path = build_entry_path(study, rater_id, **entry)
     token = read(client.get(path)).form(having="entry").controls["entry"].values[0]
     return client.post(reverse("annotation:arrival", args=[study.slug]), {"entry": token})
+
+
+def follow(client: Client, response) -> str:
+    """The path where a redirect ends, with what is left of its query."""
+    *_, (path, _) = client.get(response.url, follow=True).redirect_chain or [(response.url, 0)]
+    return path
 
 
 def enter(client: Client, study: Study, rater_id: str = "rater-one") -> Enrollment:
@@ -59,6 +87,11 @@ def step_path(study: Study, kind: str) -> str:
     """The address of the study's (first) step of this kind."""
     step = Step.objects.filter(study=study, kind=kind).order_by("position").first()
     return reverse("annotation:step", args=[study.slug, step.position])
+
+
+def draft_path(study: Study, kind: str) -> str:
+    """Where the page of this step keeps its drafts."""
+    return step_path(study, kind) + "draft/"
 
 
 def read(response) -> Page:
@@ -81,8 +114,15 @@ def form_data(
     assignment: Assignment, reading: Reading = NOTHING, *, shown: Iterable[str] | None = None, **more: object
 ) -> dict[str, object]:
     """What the labeling form sends for a reading: all open branches were on the page unless `shown` says which."""
-    tree = get_tree(assignment.enrollment.study.value_system)
-    data: dict[str, object] = {"assignment": str(assignment.pk)}
+    return reading_data(assignment.enrollment.study, str(assignment.pk), reading, shown=shown, **more)
+
+
+def reading_data(
+    study: Study, item: str, reading: Reading, *, shown: Iterable[str] | None = None, **more: object
+) -> dict[str, object]:
+    """What the form beside any post sends for a reading."""
+    tree = get_tree(study.value_system)
+    data: dict[str, object] = {"item": item}
     open_keys = [branch.key for branch in open_branches(tree, reading.marks)]
     data["shown"] = open_keys if shown is None else list(shown)
     data |= {f"open-{key}": sorted(marked) or ["none"] for key, marked in reading.marks.items()}

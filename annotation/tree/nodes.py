@@ -156,7 +156,7 @@ class ValueTree:
         TreeError
             With all faults of `data`, not just the first, each with its place in the tree.
         """
-        reader = _Reader()
+        reader = FaultReader()
         fields = reader.fields(data, _SYSTEM_FIELDS, "value system")
         tree = cls(
             slug=reader.key(fields, "slug", "value system"),
@@ -261,7 +261,7 @@ def _node_to_dict(node: Branch | Leaf) -> dict[str, Any]:
 
 
 @dataclass
-class _Reader:
+class FaultReader:
     """Reads a system to its end, whatever is wrong with it, and collects the faults on the way.
 
     What cannot be read becomes a stand-in ("" or 0). The stand-ins never leave `from_dict`, which raises

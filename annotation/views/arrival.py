@@ -2,11 +2,13 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import translation
 from django.views.decorators.http import require_http_methods
 
 from annotation import services
-from annotation.access import remember
-from annotation.http import explain_problems, go_on
+from annotation.access import build_query, has_cookie_of, remember
+from annotation.http import SeeOther, explain_problems
 from annotation.models import Study
 from annotation.recruitment import find_enrollment, read_entry, seal, unseal
 
@@ -17,9 +19,11 @@ def arrive(request: HttpRequest, slug: str) -> HttpResponse:
     """Show who is welcome; take them in when they press the button.
 
     Opening the link changes nothing. Who arrived travels in the form, signed, so the button needs no
-    session; like every form it needs the CSRF cookie that its page set.
+    cookie: browsers may refuse those that a page opened from another site sets. The answer to the button is
+    this site's own and sets one; the next address can do without it.
     """
     study = get_object_or_404(Study, slug=slug)
+    translation.activate(study.language)
     if request.method == "GET":
         entry = read_entry(request.GET)
         is_back = find_enrollment(study, entry) is not None
@@ -27,4 +31,6 @@ def arrive(request: HttpRequest, slug: str) -> HttpResponse:
             request, "annotation/arrival.html", {"study": study, "token": seal(entry), "is_back": is_back}
         )
     enrollment = services.enroll(study, unseal(request.POST.get("entry", "")))
-    return remember(go_on(enrollment), enrollment)
+    if not has_cookie_of(request, enrollment):
+        request.rater_query = build_query(enrollment)
+    return remember(SeeOther(reverse("annotation:current_step", args=[study.slug])), enrollment)

@@ -1,11 +1,10 @@
 """The consent page."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from annotation import services
 from annotation.forms import ConsentForm
-from annotation.http import go_on
+from annotation.http import go_on, show_step
 from annotation.models import Enrollment, Step
 
 
@@ -14,14 +13,6 @@ def answer_consent(request: HttpRequest, enrollment: Enrollment, step: Step) -> 
     if form.is_valid():
         given = form.cleaned_data["consent"] == "yes"
         return go_on(services.record_consent(enrollment, step, given=given))
-    return render(
-        request,
-        "annotation/consent.html",
-        {
-            "form": form,
-            "enrollment": enrollment,
-            "study": enrollment.study,
-            "consent": enrollment.study.consent,
-        },
-        status=422 if form.is_bound else 200,
-    )
+    context = {"form": form, "consent": enrollment.study.consent}
+    status = 422 if form.is_bound else 200
+    return show_step(request, enrollment, step, "annotation/consent.html", context, status=status)

@@ -2,38 +2,41 @@
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.utils.translation import gettext as _
 
 from annotation import services
 from annotation.errors import AlreadySubmitted, Refused
 from annotation.forms import ReadingForm
-from annotation.http import go_on
+from annotation.http import go_on, go_past
 from annotation.models import Assignment, Enrollment, Step
-from annotation.selectors import count_submitted, get_open_assignment, get_tree
+from annotation.selectors import (
+    count_submitted,
+    get_n_posts,
+    get_open_assignment,
+    get_seconds_per_post,
+    get_tree,
+)
 from annotation.tree.walk import complete
+from annotation.views.reading import begin_reading, is_submit, show_reading
 
 
 def label_post(request: HttpRequest, enrollment: Enrollment, step: Step) -> HttpResponse:
-    """Show the rater's open post; reveal branches as they are marked; take the finished reading."""
-    tree = get_tree(enrollment.study.value_system)
+    """Show the rater's open post; take the finished reading."""
     if request.method == "GET":
         assignment = get_open_assignment(enrollment)
-        if assignment is None:
-            raise Refused("There is no post open for you at this moment.")
-        return _show(request, assignment, step, ReadingForm(tree))
+        if assignment is None:  # the step was put in after they came here, or their post went to someone else
+            return go_on(services.go_on_labeling(enrollment, step))
+        return _show(
+            request, enrollment, step, assignment, begin_reading(enrollment, step, str(assignment.pk))
+        )
     assignment = _get_posted_assignment(request, enrollment)
     if assignment.status == Assignment.Status.RELEASED:
-        raise Refused("That post was given to someone else in the meantime. Nothing was saved from it.")
-    form = ReadingForm(tree, request.POST)
-    if request.htmx:
-        form.reveal()
-        return _show(request, assignment, step, form, template="annotation/_path_form.html")
+        raise Refused(_("That post was given to someone else in the meantime. Nothing was saved from it."))
+    form = ReadingForm(get_tree(enrollment.study.value_system), request.POST)
     if assignment.status != Assignment.Status.OPEN:
         return _go_past(request, enrollment, assignment, form)
-    if not form.is_valid():
-        return _show(
-            request, assignment, step, form, status=200 if form.has_opened and not form.problems else 422
-        )
+    if not is_submit(form):
+        return _show(request, enrollment, step, assignment, form)
     try:
         services.submit_annotation(assignment, step, form.reading, rationale=form.rationale)
     except AlreadySubmitted:
@@ -42,14 +45,15 @@ def label_post(request: HttpRequest, enrollment: Enrollment, step: Step) -> Http
 
 
 def _get_posted_assignment(request: HttpRequest, enrollment: Enrollment) -> Assignment:
-    posted = request.POST.get("assignment", "")
+    posted = request.POST.get("item", "")
     assignment = (
-        enrollment.assignments.select_related("post", "enrollment").filter(pk=int(posted)).first()
+        enrollment.assignments.select_related("post").filter(pk=int(posted)).first()
         if posted.isascii() and posted.isdigit() and len(posted) < 19
         else None
     )
     if assignment is None:
-        raise Refused("That answer was for a post that is not yours. Nothing was saved from it.")
+        raise Refused(_("That answer was for a post that is not yours. Nothing was saved from it."))
+    assignment.enrollment = enrollment
     return assignment
 
 
@@ -68,34 +72,28 @@ def _go_past(
     else:
         is_same = False
     if not is_same:
-        messages.info(request, "You had already submitted that post. Your first answer stands.")
-    enrollment.refresh_from_db()
-    return go_on(enrollment)
+        messages.info(request, _("You had already submitted that post. Your first answer stands."))
+    return go_past(enrollment)
 
 
 def _show(
-    request: HttpRequest,
-    assignment: Assignment,
-    step: Step,
-    form: ReadingForm,
-    *,
-    template: str = "annotation/labeling.html",
-    status: int = 200,
+    request: HttpRequest, enrollment: Enrollment, step: Step, assignment: Assignment, form: ReadingForm
 ) -> HttpResponse:
-    enrollment = assignment.enrollment
-    return render(
+    n_done, n_total = count_submitted(enrollment, step), get_n_posts(enrollment.study, step)
+    seconds = get_seconds_per_post(enrollment.study)
+    context = {
+        "post": assignment.post,
+        "n_done": n_done,
+        "n_total": n_total,
+        "minutes_left": max(1, round((n_total - n_done) * seconds / 60)) if seconds else None,
+        "reveals": True,
+    }
+    return show_reading(
         request,
-        template,
-        {
-            "assignment": assignment,
-            "enrollment": enrollment,
-            "study": enrollment.study,
-            "step": step,
-            "post": assignment.post,
-            "form": form,
-            "scale": form.tree.scale,
-            "n_done": count_submitted(enrollment),
-            "n_total": enrollment.study.posts_per_rater,
-        },
-        status=status,
+        enrollment,
+        step,
+        form,
+        template="annotation/labeling.html",
+        context=context,
+        item=str(assignment.pk),
     )

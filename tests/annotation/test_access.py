@@ -1,10 +1,23 @@
+from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 
 import pytest
-from django.http import HttpResponse
+import time_machine
+from django.conf import settings
+from django.core.signing import BadSignature
+from django.http import HttpResponse, QueryDict
 from django.test import RequestFactory, override_settings
 
-from annotation.access import COOKIE, get_enrollment, remember
+from annotation.access import (
+    ADDRESS_MARK,
+    COOKIE,
+    PAGE_MARK,
+    build_query,
+    get_enrollment,
+    mark_page,
+    read_page_mark,
+    remember,
+)
 from annotation.errors import NotEnrolled
 from tests.factories import EnrollmentFactory, StudyFactory
 
@@ -16,6 +29,23 @@ def request_with(cookie: str | None):
     if cookie is not None:
         request.COOKIES[COOKIE] = cookie
     return request
+
+
+def ask(enrollment, address="", cookie_of_whom=None, slug=None):
+    """A page asked for with a query and the cookie of someone; returns whose page is shown and the next query."""
+    request = RequestFactory().get(f"/{address}")
+    if cookie_of_whom:
+        request.COOKIES[COOKIE] = cookie_of(cookie_of_whom).value
+    shown = get_enrollment(request, slug or enrollment.study.slug)
+    return shown, request.rater_query
+
+
+def send(enrollment, mark, cookie_of_whom=None):
+    """A form sent with this mark."""
+    request = RequestFactory().post("/", {PAGE_MARK: mark})
+    if cookie_of_whom:
+        request.COOKIES[COOKIE] = cookie_of(cookie_of_whom).value
+    return get_enrollment(request, enrollment.study.slug), request
 
 
 def cookie_of(enrollment):
@@ -79,3 +109,101 @@ def test_the_cookie_says_nothing_about_the_person():
     header = SimpleCookie({COOKIE: cookie_of(enrollment).value}).output()
     assert "5f0c1d2e3b4a" not in header
     assert str(enrollment.rater.pseudonym) not in header
+
+
+class TestTheMarkInTheAddress:
+    def test_stands_for_the_cookie_and_goes_on_from_page_to_page(self):
+        enrollment = EnrollmentFactory()
+        shown, query = ask(enrollment, build_query(enrollment))
+        assert shown == enrollment
+        assert ask(enrollment, query)[0] == enrollment
+
+    def test_is_dropped_where_the_browser_has_kept_the_cookie(self):
+        enrollment = EnrollmentFactory()
+        assert ask(enrollment, build_query(enrollment), enrollment) == (enrollment, "")
+        assert ask(enrollment, "", enrollment) == (enrollment, "")
+
+    def test_keeps_two_people_at_one_browser_apart(self):
+        first = EnrollmentFactory()
+        second = EnrollmentFactory(study=first.study)
+        shown, query = ask(first, build_query(first), second)
+        assert shown == first
+        assert ask(first, query, second)[0] == first
+        assert ask(first, "", second) == (second, "")
+
+    def test_of_another_study_leaves_it_to_the_cookie(self):
+        enrollment, other = EnrollmentFactory(), EnrollmentFactory()
+        assert ask(enrollment, build_query(other), enrollment)[0] == enrollment
+        with pytest.raises(NotEnrolled):
+            ask(enrollment, build_query(enrollment), slug=other.study.slug)
+
+    def test_ends_after_as_long_as_the_cookie(self):
+        with time_machine.travel(datetime(2026, 3, 1, tzinfo=UTC)) as clock:
+            enrollment = EnrollmentFactory()
+            query = build_query(enrollment)
+            clock.shift(settings.RATER_COOKIE_AGE_SECONDS + 10)
+            with pytest.raises(NotEnrolled):
+                ask(enrollment, query)
+
+    def test_says_nothing_about_the_person(self):
+        enrollment = EnrollmentFactory(rater__external_id="5f0c1d2e3b4a")
+        assert "5f0c1d2e3b4a" not in build_query(enrollment)
+
+    @pytest.mark.parametrize(
+        "change", [lambda m: m[:-1], lambda m: "x" + m, lambda m: "x" * 100_000, lambda m: ""]
+    )
+    def test_that_was_changed_is_nobodys(self, change):
+        enrollment = EnrollmentFactory()
+        mark = build_query(enrollment).partition("=")[2]
+        with pytest.raises(NotEnrolled):
+            ask(enrollment, f"?{ADDRESS_MARK}={change(mark)}")
+
+
+class TestTheMarkOfAForm:
+    def test_says_whose_form_it_is_and_when_it_was_served(self):
+        with time_machine.travel(datetime(2026, 3, 1, 12, 30, tzinfo=UTC), tick=False):
+            enrollment = EnrollmentFactory()
+            _, request = send(enrollment, mark_page(enrollment))
+        assert request.served_page.public_id == enrollment.public_id
+        assert request.served_page.shown_at == datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+
+    def test_goes_before_whatever_the_browser_remembers_meanwhile(self):
+        first = EnrollmentFactory()
+        second = EnrollmentFactory(study=first.study)
+        sender, request = send(first, mark_page(first), cookie_of_whom=second)
+        assert sender == first
+        assert ADDRESS_MARK in request.rater_query
+
+    def test_is_needed_even_with_the_cookie(self):
+        enrollment = EnrollmentFactory()
+        with pytest.raises(NotEnrolled):
+            send(enrollment, "", cookie_of_whom=enrollment)
+
+    def test_of_another_study_opens_nothing(self):
+        enrollment, other = EnrollmentFactory(), EnrollmentFactory()
+        with pytest.raises(NotEnrolled):
+            send(enrollment, mark_page(other), cookie_of_whom=enrollment)
+
+    @pytest.mark.parametrize(
+        "forge",
+        [
+            lambda mark, address: mark[:-1],
+            lambda mark, address: mark.replace(":", ""),
+            lambda mark, address: mark.rpartition(":")[0],
+            lambda mark, address: "x" * 1_000_000,
+            lambda mark, address: "\x00",
+            lambda mark, address: "\ud800:\ud800",
+            lambda mark, address: address,
+        ],
+        ids=["cut", "without parts", "unsigned", "oversized", "NUL", "half a character", "an address's"],
+    )
+    def test_that_was_forged_is_nobodys(self, forge):
+        enrollment = EnrollmentFactory()
+        forged = forge(mark_page(enrollment), build_query(enrollment).partition("=")[2])
+        with pytest.raises((BadSignature, ValueError)):
+            read_page_mark(forged)
+        request = RequestFactory().post("/")
+        request.POST = QueryDict(mutable=True)
+        request.POST[PAGE_MARK] = forged
+        with pytest.raises(NotEnrolled):
+            get_enrollment(request, enrollment.study.slug)

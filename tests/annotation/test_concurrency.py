@@ -5,7 +5,6 @@ from collections import Counter
 
 import pytest
 from django.db import connection
-from django.test import Client
 
 from annotation import services
 from annotation.errors import AlreadySubmitted
@@ -14,6 +13,7 @@ from annotation.recruitment import Entry
 from annotation.selectors import get_current_step, get_open_assignment
 from calibration.models import CalibrationAnswer
 from tests.factories import EnrollmentFactory, StudyFactory
+from tests.visitor import RaterClient as Client
 from tests.visitor import arrive, enter, form_data, mark_nothing, rate_social_focus, step_path
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
@@ -154,7 +154,7 @@ def test_ten_button_presses_at_once_are_all_led_on_and_store_one_of_each():
     label, ask = step_path(study, "labeling"), step_path(study, "vcq")
     sent = form_data(get_open_assignment(enrollment), rate_social_focus(2))
     assert at_once(*(lambda: press(label, sent) for _ in range(10))) == [303] * 10
-    answer = {"question": "1", "rating": "5"}
+    answer = {"item": "1", "rating": "5"}
     assert at_once(*(lambda: press(ask, answer) for _ in range(10))) == [303] * 10
     enrollment.refresh_from_db()
     assert enrollment.outcome == Outcome.COMPLETED

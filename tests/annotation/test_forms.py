@@ -90,7 +90,6 @@ def test_the_rest_of_the_answers_is_kept_when_one_does_not_fit():
 @pytest.mark.parametrize(
     "stray",
     [
-        {"rate-power": "3"},
         {"rate-nothing": "3"},
         {"open-openness": ["autonomy"]},
         {"open-nothing": ["autonomy"]},
@@ -98,7 +97,6 @@ def test_the_rest_of_the_answers_is_kept_when_one_does_not_fit():
         {"open-statement": ["social_focus", "openness"]},
     ],
     ids=[
-        "unopened value",
         "unknown value",
         "unopened branch",
         "unknown branch",
@@ -127,7 +125,7 @@ def test_two_answers_where_one_is_allowed_are_refused():
 
 
 def test_revealing_keeps_what_is_open_and_complains_of_nothing():
-    form = build(MARKED | {"rate-security": "2", "rate-power": "4", "open-openness": ["autonomy"]})
+    form = build(MARKED | {"rate-security": "2", "rate-unknown": "4", "open-openness": ["autonomy"]})
     form.reveal()
     assert form.reading == Reading(rate_social_focus().marks, {"security": 2})
     assert not form.problems

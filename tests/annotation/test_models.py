@@ -1,10 +1,13 @@
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import RestrictedError
 
 from annotation.models import (
     Assignment,
+    Draft,
     Enrollment,
+    GateDecision,
     Outcome,
     Post,
     Rater,
@@ -99,16 +102,30 @@ def test_an_enrollment_has_an_end_exactly_when_it_has_an_outcome():
 
 def test_someone_holds_one_open_post_at_a_time():
     enrollment = EnrollmentFactory(study__steps=("labeling",))
-    other = PostFactory(study=enrollment.study)
-    refuses(lambda: Assignment.objects.create(enrollment=enrollment, post=other, position=2))
+    given = enrollment.assignments.get()
+    other = {"enrollment": enrollment, "step": given.step, "post": PostFactory(study=enrollment.study)}
+    refuses(lambda: Assignment.objects.create(**other, position=2))
+    refuses(lambda: Assignment.objects.create(**other, position=1, status="released"))
+    Assignment.objects.create(**other, position=2, status="released")
 
 
 def test_someone_is_given_a_post_once():
     enrollment = EnrollmentFactory(study__steps=("labeling",))
-    post = enrollment.assignments.get().post
+    given = enrollment.assignments.get()
+    again = {"enrollment": enrollment, "step": given.step, "post": given.post}
+    refuses(lambda: Assignment.objects.create(**again, position=2, status="released"))
+
+
+def test_a_gate_is_decided_once_and_a_page_has_one_draft():
+    enrollment = EnrollmentFactory()
+    step = enrollment.study.steps.first()
+    GateDecision.objects.create(enrollment=enrollment, step=step, passed=True, reason="right")
     refuses(
-        lambda: Assignment.objects.create(enrollment=enrollment, post=post, position=2, status="released")
+        lambda: GateDecision.objects.create(enrollment=enrollment, step=step, passed=False, reason="wrong")
     )
+    draft = {"enrollment": enrollment, "step": step, "fields": "", "page": "p", "number": 1}
+    Draft.objects.create(**draft)
+    refuses(lambda: Draft.objects.create(**draft, item="another"))
 
 
 def test_someone_has_one_annotation_of_a_post():
@@ -226,3 +243,34 @@ def test_things_are_named_for_the_people_who_run_a_study():
     assert str(study.posts.get(key="p1")).startswith("p1: The words of p1")
     assert str(study.completion_codes.get(outcome=Outcome.COMPLETED)) == "spring: Completed"
     assert isinstance(study, Study)
+
+
+class TestTheTimeOfAStudy:
+    def test_people_have_as_long_as_at_prolific_or_longer_where_the_study_says_so(self):
+        assert Study(estimated_minutes=20).allowed_minutes == 51
+        assert Study(estimated_minutes=20, max_minutes=90).allowed_minutes == 90
+        assert Study(estimated_minutes=20, max_minutes=10).allowed_minutes == 51
+
+    def test_a_limit_below_prolifics_is_refused_beside_its_field(self):
+        Study(estimated_minutes=20, max_minutes=51).clean()
+        with pytest.raises(ValidationError, match="51 minutes") as refusal:
+            Study(estimated_minutes=20, max_minutes=50).clean()
+        assert set(refusal.value.error_dict) == {"max_minutes"}
+
+
+def test_a_study_speaks_a_language_that_has_a_name():
+    study = StudyFactory(language="tlh")
+    with pytest.raises(ValidationError, match="'tlh' is not the code of a language"):
+        study.full_clean()
+
+
+def test_a_study_that_nobody_entered_goes_with_its_questionnaire_and_posts():
+    study = StudyFactory()
+    study.delete()
+    assert not Post.objects.exists()
+
+
+def test_no_post_goes_from_under_a_question():
+    study = StudyFactory()
+    with pytest.raises(RestrictedError):
+        study.posts.get(key="c1").delete()

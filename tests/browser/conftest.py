@@ -28,6 +28,21 @@ HEIGHT = 900
 expect.set_options(timeout=PATIENCE_MS)
 
 
+OWN_ROWS = {
+    "enrollment": "SELECT outcome FROM annotation_enrollment e WHERE {mine}",
+    "consent": "SELECT given, version FROM annotation_consentrecord WHERE enrollment_id IN ({ids})",
+    "steps": "SELECT step_id FROM annotation_stepcompletion WHERE enrollment_id IN ({ids}) ORDER BY step_id",
+    "assignments": "SELECT position, post_id, status FROM annotation_assignment WHERE enrollment_id IN ({ids}) "
+    "ORDER BY position",
+    "annotations": "SELECT post_id, ratings, codes, opened, rationale FROM annotation_annotation "
+    "WHERE enrollment_id IN ({ids}) ORDER BY post_id",
+    "VCQ": "SELECT question_id, rating FROM calibration_calibrationanswer WHERE enrollment_id IN ({ids}) "
+    "ORDER BY question_id",
+    "questionnaire": "SELECT questionnaire_id, version, answers FROM calibration_questionnaireresponse "
+    "WHERE enrollment_id IN ({ids})",
+}
+
+
 @dataclass(frozen=True)
 class Site:
     """A running installation: where it is served, its administrator's password, its database."""
@@ -134,3 +149,18 @@ def logged_in(chromium: Browser, site: Site) -> dict:
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("heading", name="Site administration").wait_for()
         return page.context.storage_state()
+
+
+@pytest.fixture
+def rows_of(site):
+    """All that is stored about a person, by table, without ids and times that differ between any two."""
+    mine = "rater_id = (SELECT id FROM annotation_rater WHERE external_id = ?)"
+    ids = f"SELECT id FROM annotation_enrollment WHERE {mine}"  # noqa: S608 - no part comes from outside
+
+    def read(person):
+        return {
+            table: site.query(sql.format(mine=mine, ids=ids), person.rater_id)
+            for table, sql in OWN_ROWS.items()
+        }
+
+    return read

@@ -12,10 +12,11 @@ POSTS_PER_RATER = 3
 N_QUESTIONS = 3
 N_POSTS_FOR_REPORT = 12
 N_SIMULATED = 12
+KEPT = ("consent", "labeling", "vcq", "questionnaire")
 
 
 def prepare(password: str) -> None:
-    """Store the demonstration study with a report, a closed study without one, and an administrator."""
+    """Store the demonstration whole and short, the short one with a report, a closed study, and an administrator."""
     from django.contrib.auth import get_user_model
 
     from annotation.models import Study
@@ -24,7 +25,10 @@ def prepare(password: str) -> None:
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     get_user_model().objects.create_superuser("admin", password=password)
+    load_demo_study()
+    Study.objects.update(slug="whole", posts_per_rater=1)
     study, _ = load_demo_study()
+    shorten(study)
     Study.objects.create(
         slug="closed", name="A closed study", title="Closed", value_system=study.value_system
     )
@@ -36,6 +40,15 @@ def prepare(password: str) -> None:
     call_command("fit", study.slug, n_trees=10)
     study.posts_per_rater = POSTS_PER_RATER
     study.save()
+
+
+def shorten(study) -> None:
+    """Leave what the paper calls the task: consent, labeling, VCQ and the questions about the rater."""
+    study.steps.exclude(kind__in=KEPT).delete()
+    study.steps.filter(config={"questionnaire": "values_19"}).delete()
+    for position, step in enumerate(study.steps.order_by("position"), start=1):
+        step.position = position
+        step.save()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT, AxeResults
 from playwright.sync_api import Error, Page, expect
 
+from tests.browser.beginner import Beginner
 from tests.browser.conftest import HEIGHT, open_page_in
 from tests.browser.person import Person
 
@@ -83,7 +84,8 @@ def path(chromium, site) -> Tour:
         line.on("Network.requestWillBeSent", lambda event: event["type"] == "Document" and received.clear())
         line.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
         person = Person(page)
-        for visit in (person.visit_every_page(), person.visit_dead_ends()):
+        visits = (person.visit_every_page(), person.visit_dead_ends(), Beginner(page).visit_new_pages())
+        for visit in visits:
             for name in visit:
                 page.wait_for_load_state("load")
                 tour.weights[name] = sum(received)
@@ -114,6 +116,10 @@ def test_the_tour_sees_the_whole_path(path):
         "labeling, error",
         "VCQ, error",
         "questionnaire, error",
+        "attention check, grid, error",
+        "training, error",
+        "gating",
+        "withdrew",
         "done",
     } < set(path.names)
 

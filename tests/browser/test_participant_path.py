@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.conftest import OWN_ROWS
 from tests.browser.person import (
     FIRST_QUESTION,
     LABELING,
@@ -24,34 +25,6 @@ pytestmark = pytest.mark.browser
 
 WITHOUT_SCRIPTS = {"java_script_enabled": False}
 each_way = pytest.mark.parametrize("options", [{}, WITHOUT_SCRIPTS], ids=["scripts", "no scripts"])
-OWN_ROWS = {
-    "enrollment": "SELECT outcome FROM annotation_enrollment e WHERE {mine}",
-    "consent": "SELECT given, version FROM annotation_consentrecord WHERE enrollment_id IN ({ids})",
-    "steps": "SELECT step_id FROM annotation_stepcompletion WHERE enrollment_id IN ({ids}) ORDER BY step_id",
-    "assignments": "SELECT position, post_id, status FROM annotation_assignment WHERE enrollment_id IN ({ids}) "
-    "ORDER BY position",
-    "annotations": "SELECT post_id, ratings, codes, opened, rationale FROM annotation_annotation "
-    "WHERE enrollment_id IN ({ids}) ORDER BY post_id",
-    "VCQ": "SELECT question_id, rating FROM calibration_calibrationanswer WHERE enrollment_id IN ({ids}) "
-    "ORDER BY question_id",
-    "questionnaire": "SELECT questionnaire_id, version, answers FROM calibration_questionnaireresponse "
-    "WHERE enrollment_id IN ({ids})",
-}
-
-
-@pytest.fixture
-def rows_of(site):
-    """All that is stored about a person, by table, without ids and times that differ between any two."""
-    mine = "rater_id = (SELECT id FROM annotation_rater WHERE external_id = ?)"
-    ids = f"SELECT id FROM annotation_enrollment WHERE {mine}"  # noqa: S608 - no part comes from outside
-
-    def read(person):
-        return {
-            table: site.query(sql.format(mine=mine, ids=ids), person.rater_id)
-            for table, sql in OWN_ROWS.items()
-        }
-
-    return read
 
 
 def count(rows):
@@ -60,7 +33,10 @@ def count(rows):
 
 def expect_finish(page: Page, site) -> None:
     expect(page.get_by_role("heading", name="Thank you, you are done")).to_be_visible()
-    ((code,),) = site.query("SELECT code FROM annotation_completioncode WHERE outcome = 'completed'")
+    ((code,),) = site.query(
+        "SELECT code FROM annotation_completioncode c JOIN annotation_study s ON s.id = c.study_id "
+        "WHERE outcome = 'completed' AND slug = 'demo'"
+    )
     expect(page.get_by_text(code, exact=True)).to_be_visible()
     link = page.get_by_role("link", name="Return to Prolific")
     expect(link).to_have_attribute("href", re.compile(rf"^https://app\.prolific\.com/.*cc={code}$"))

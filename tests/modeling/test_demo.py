@@ -6,8 +6,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from annotation.launch import find_faults
 from annotation.models import Annotation, CompletionCode, Enrollment, Outcome, Post, Rater, Study, ValueSystem
 from annotation.selectors import get_tree
+from annotation.steps import KINDS
 from calibration.models import CalibrationAnswer
 from jobs.models import Job
 from modeling import services
@@ -33,7 +35,8 @@ def test_the_demo_study_can_be_walked_at_once():
     assert study.state == Study.State.LIVE
     assert study.value_keys == list(load_default_tree().value_keys)
     assert len(study.value_keys) == 19
-    assert list(study.steps.values_list("kind", flat=True)) == ["consent", "labeling", "vcq", "questionnaire"]
+    assert set(study.steps.values_list("kind", flat=True)) == set(KINDS)
+    assert find_faults(study) == []
     questions = study.calibration_questions.select_related("post")
     assert len(questions) == 25
     assert {question.post.purpose for question in questions} == {Post.Purpose.CALIBRATION}

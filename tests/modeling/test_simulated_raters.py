@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 
 from annotation.errors import StudyClosed
-from annotation.models import Annotation, Enrollment, Outcome, Post, Rater
+from annotation.models import Annotation, Attempt, Enrollment, GateDecision, Outcome, Post, Rater
 from annotation.recruitment import build_entry_path
 from annotation.tree.walk import CHOSEN, IMPLIED
 from calibration.models import CalibrationAnswer, QuestionnaireResponse
 from modeling import simulated_raters
 from modeling.simulated_raters import Cast, walk_directly
 from modeling.simulation.browser import walk_study
-from tests.factories import StudyFactory, ValueSystemFactory, load_nineteen
+from tests.every_step import EVERY_STEP, build_study
+from tests.factories import QuestionnaireFactory, StepFactory, StudyFactory, ValueSystemFactory, load_nineteen
 from tests.visitor import Visitor
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +86,17 @@ def test_ratings_stand_where_a_branch_was_opened_and_only_there(walk):
             assert code == (CHOSEN if is_open else IMPLIED)
             assert 0 <= rating <= (6 if is_open else 0)
     assert len({annotation.ratings for annotation in Annotation.objects.all()}) > 1
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_steps_of_every_kind_are_passed_by_services_and_through_the_pages(language):
+    study = build_study(*EVERY_STEP, posts=5, language=language, strategy="fixed")
+    go(study, [1])
+    assert walk_pages(study, 2).outcome == Outcome.COMPLETED
+    direct, over_pages = Enrollment.objects.order_by("pk")
+    assert describe(direct) == describe(over_pages)
+    assert not GateDecision.objects.filter(passed=False).exists()
+    assert Attempt.objects.filter(is_right=True).count() == Attempt.objects.count() == 14
 
 
 def test_the_same_number_gives_the_same_answers_and_another_number_others(study):
@@ -208,3 +220,36 @@ def test_progress_counts_raters(study):
     told = []
     go(study, [1, 2], lambda done, total: told.append((done, total)))
     assert told == [(1, 2), (2, 2)]
+
+
+EVERY_KIND = [
+    {"key": "one", "kind": "single", "label": "One?", "prefer_not_to_say": True, "required": True},
+    {"key": "some", "kind": "multiple", "label": "Some?", "min": 2, "max": 2, "required": True},
+    {"key": "grid", "kind": "grid", "label": "Rows?", "prefer_not_to_say": True, "required": True},
+    {"key": "year", "kind": "number", "label": "Year?", "min": 1990, "max": 2026, "prefer_not_to_say": True},
+    {"key": "words", "kind": "text", "label": "Words?", "prefer_not_to_say": True, "required": True},
+]
+OPTIONS = [{"value": value, "label": value.upper()} for value in "abc"]
+EVERY_KIND[0]["options"] = OPTIONS
+EVERY_KIND[1]["options"] = [*OPTIONS, {"value": "none", "label": "None of these", "exclusive": True}]
+EVERY_KIND[2]["options"] = [{"value": value, "label": f"Level {value}"} for value in range(1, 7)]
+EVERY_KIND[2]["rows"] = [{"key": f"row_{number}", "label": f"Row {number}"} for number in range(4)]
+
+
+@pytest.mark.parametrize("walk", [lambda study, number: go(study, [number]), walk_pages])
+def test_every_kind_of_question_is_answered_as_what_it_is(walk):
+    study = StudyFactory(steps=(), posts=1)
+    definition = {"key": "all", "version": 1, "title": "All", "items": EVERY_KIND}
+    QuestionnaireFactory(study=study, key="all", definition=definition)
+    StepFactory(study=study, position=1, kind="questionnaire", config={"questionnaire": "all"})
+    for number in range(1, 6):
+        walk(study, number)
+    responses = [response.answers for response in QuestionnaireResponse.objects.all()]
+    assert len(responses) == 5
+    for answers in responses:
+        assert set(answers) == {"one", "some", "row_0", "row_1", "row_2", "row_3", "year", "words"}
+        assert answers["one"] in ("a", "b", "c", "prefer_not_to_say")
+        assert answers["some"] == ["none"] or len(answers["some"]) == 2
+        assert 1990 <= answers["year"] <= 2026
+        assert all(answers[f"row_{row}"] in (1, 2, 3, 4, 5, 6, "prefer_not_to_say") for row in range(4))
+    assert len({answers["year"] for answers in responses}) > 1

@@ -1,11 +1,11 @@
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Enrollment, Outcome, Rater, Study
 from annotation.recruitment import SIMULATED, build_entry_path, read_entry, seal
 from tests.factories import StudyFactory
-from tests.visitor import arrive, enter, freeze_rows, read, step_path
+from tests.visitor import RaterClient as Client
+from tests.visitor import arrive, enter, follow, freeze_rows, read, step_path
 
 pytestmark = pytest.mark.django_db
 LINK = {"PROLIFIC_PID": "5f0c1d2e3b4a", "STUDY_ID": "60aa11", "SESSION_ID": "60bb22"}
@@ -32,11 +32,11 @@ def test_the_first_page_welcomes_and_opening_it_stores_nothing(client, study):
 def test_the_button_takes_someone_in_and_leads_to_the_first_step(client, study):
     response = arrive(client, study, "5f0c1d2e3b4a")
     assert response.status_code == 303
-    assert response.url == step_path(study, "consent")
+    assert follow(client, response) == step_path(study, "consent")
     enrollment = Enrollment.objects.get()
     assert enrollment.rater.external_id == "5f0c1d2e3b4a"
     assert enrollment.rater.origin == Rater.Origin.PROLIFIC
-    assert client.get(response.url).status_code == 200
+    assert client.get(step_path(study, "consent")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,23 @@ def test_a_button_without_a_sealed_entry_enrolls_nobody(client, study, token):
     assert freeze_rows() == before
 
 
+def test_a_button_with_half_a_character_in_its_token_enrolls_nobody(client, study):
+    before = freeze_rows()
+    response = client.generic(
+        "POST",
+        link(study),
+        b'--edge\r\nContent-Disposition: form-data; name="entry"\r\n\r\na\\ud800:b\r\n--edge--\r\n',
+        content_type="multipart/form-data; boundary=edge; charset=unicode_escape",
+    )
+    assert response.status_code == 400
+    assert freeze_rows() == before
+
+
 def test_opening_the_link_again_from_any_browser_resumes_at_the_same_page(client, study):
     enrollment = enter(client, study)
     client.post(step_path(study, "consent"), {"consent": "yes"})
     for browser in (client, Client(), Client()):
-        assert arrive(browser, study).url == step_path(study, "labeling")
+        assert follow(browser, arrive(browser, study)) == step_path(study, "labeling")
     assert Enrollment.objects.get() == enrollment
     assert enrollment.assignments.count() == 1
 
@@ -93,7 +105,8 @@ def test_opening_the_link_again_from_any_browser_resumes_at_the_same_page(client
 def test_someone_who_has_finished_comes_back_to_their_last_page(client, study):
     enter(client, study)
     client.post(step_path(study, "consent"), {"consent": "no"})
-    assert arrive(Client(), study).url == reverse("annotation:done", args=[study.slug])
+    browser = Client()
+    assert follow(browser, arrive(browser, study)) == reverse("annotation:done", args=[study.slug])
 
 
 def test_two_people_at_one_browser_are_two_and_the_last_one_is_acted_for(client, study):
@@ -124,7 +137,8 @@ def test_the_link_tells_people_who_come_back_that_they_go_on(client, study):
 def test_people_inside_a_closed_study_go_on_even_by_the_link(client, study):
     enter(client, study)
     Study.objects.update(state=Study.State.CLOSED)
-    assert arrive(Client(), study).url == step_path(study, "consent")
+    browser = Client()
+    assert follow(browser, arrive(browser, study)) == step_path(study, "consent")
     assert client.post(step_path(study, "consent"), {"consent": "yes"}).url == step_path(study, "labeling")
     assert client.get(step_path(study, "labeling")).status_code == 200
 
@@ -132,7 +146,7 @@ def test_people_inside_a_closed_study_go_on_even_by_the_link(client, study):
 def test_a_simulated_rater_is_marked_in_the_row_and_on_every_page(client, study):
     response = arrive(client, study, "simulated-1", simulated=True)
     assert Rater.objects.get().is_simulated
-    assert "Simulated rater" in client.get(response.url).content.decode()
+    assert "Simulated rater" in client.get(response.url, follow=True).content.decode()
 
 
 def test_a_simulated_mark_without_the_signature_is_refused(client, study):

@@ -1,13 +1,14 @@
 import pytest
-from django.test import Client
 from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from annotation.access import PAGE_MARK, mark_page
 from annotation.models import Annotation, Assignment, Enrollment, Post
 from annotation.selectors import get_open_assignment
 from annotation.tree.walk import CHOSEN, IMPLIED, Reading
 from tests.factories import PostFactory, StudyFactory, ValueSystemFactory, load_nineteen
+from tests.visitor import RaterClient as Client
 from tests.visitor import enter, form_data, freeze_rows, mark_nothing, rate_social_focus, read, step_path
 
 pytestmark = pytest.mark.django_db
@@ -123,48 +124,6 @@ class TestWithoutScripts:
         assert response.url == step_path(study, "vcq")
 
 
-class TestWithHtmx:
-    def test_a_marked_branch_comes_as_the_forms_fragment_alone(self, client, here, assignment):
-        before = freeze_rows()
-        marked = Reading({"statement": frozenset({"social_focus"})}, {})
-        response = client.post(here, form_data(assignment, marked, rationale="So far"), headers=HTMX)
-        body = response.content.decode()
-        page = read(response)
-        assert response.status_code == 200
-        assert body.strip().startswith('<form id="path-form"')
-        assert body.strip().endswith("</form>")
-        assert body.count("<form") == 1
-        assert "<html" not in body
-        assert "<main" not in body
-        form = page.form(identifier="path-form")
-        assert "rate-security" in form.controls
-        assert form.controls["rationale"].values == ["So far"]
-        assert "csrfmiddlewaretoken" in form.controls
-        assert not page.find("role")
-        assert freeze_rows() == before
-
-    def test_unmarking_a_branch_takes_its_questions_away_and_keeps_the_others(self, client, here, assignment):
-        reading = Reading({"statement": frozenset({"personal_focus"})}, dict(rate_social_focus().ratings))
-        response = client.post(here, form_data(assignment, reading), headers=HTMX)
-        controls = read(response).form(identifier="path-form").controls
-        assert "rate-security" not in controls
-        assert "open-personal_focus" in controls
-
-    def test_a_finished_reading_is_not_stored_by_marking_alone(self, client, here, assignment):
-        client.post(here, form_data(assignment, rate_social_focus()), headers=HTMX)
-        assert not Annotation.objects.exists()
-
-    def test_the_fragment_and_the_page_have_the_same_form(self, client, here, assignment):
-        marked = form_data(
-            assignment, Reading({"statement": frozenset({"social_focus"})}, {}), shown=["statement"]
-        )
-        controls = [
-            list(read(client.post(here, marked, headers=headers)).form(identifier="path-form").controls)
-            for headers in ({}, HTMX)
-        ]
-        assert controls[0] == controls[1]
-
-
 class TestWhatDoesNotFit:
     @pytest.mark.parametrize(
         "change",
@@ -172,7 +131,6 @@ class TestWhatDoesNotFit:
             {"rate-security": "0"},
             {"rate-security": "6"},
             {"rate-security": "many"},
-            {"rate-power": "3"},
             {"rate-unknown": "3"},
             {"open-statement": ["social_focus", "unknown"]},
             {"open-statement": ["none", "social_focus"]},
@@ -197,6 +155,7 @@ class TestWhatDoesNotFit:
     def test_a_lone_surrogate_smuggled_in_by_an_odd_encoding_is_refused_too(self, client, here, assignment):
         before = freeze_rows()
         parts = form_data(assignment, mark_nothing()) | {"shown": "statement", "open-statement": "none"}
+        parts[PAGE_MARK] = mark_page(assignment.enrollment)
         lines = [
             f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
             for name, value in (parts | {"rationale": "left\\ud800right"}).items()
@@ -217,7 +176,7 @@ class TestWhatDoesNotFit:
     def test_an_assignment_that_does_not_exist_is_refused(self, client, here, number):
         before = freeze_rows()
         for headers in ({}, HTMX):
-            response = client.post(here, {"assignment": number, "open-statement": "none"}, headers=headers)
+            response = client.post(here, {"item": number, "open-statement": "none"}, headers=headers)
             assert response.status_code == 409
             assert "not yours. Nothing was saved" in read(response).text
         assert freeze_rows() == before
@@ -313,8 +272,10 @@ def test_the_system_that_ships_is_shown_from_one_to_seven_and_stored_from_zero_t
 
 
 NAMES = (
-    st.sampled_from(["assignment", "shown", "rationale", "open-statement", "open-openness"])
-    | st.sampled_from(["rate-security", "rate-power", "rate-", "open-", "\x00"])
+    st.sampled_from(["item", "shown", "close", "keep", "rationale", "open-statement", "open-openness"])
+    | st.sampled_from(
+        ["rate-security", "rate-power", "rate-", "open-", "instead-social_focus", "instead-", "\x00"]
+    )
     | st.text(max_size=12)
 )
 TEXTS = (
@@ -330,7 +291,7 @@ def test_whatever_is_sent_is_answered_with_a_page_and_never_a_fault_of_ours(
     client, here, enrollment, sent, with_htmx
 ):
     assignment = get_open_assignment(enrollment)
-    number = {"assignment": str(assignment.pk)} if assignment else {}
+    number = {"item": str(assignment.pk)} if assignment else {}
     before = freeze_rows()
     response = client.post(here, number | sent, headers=HTMX if with_htmx else {})
     assert response.status_code in (200, 303, 409, 422)

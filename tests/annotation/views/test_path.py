@@ -1,11 +1,12 @@
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from annotation import services
 from annotation.models import Enrollment, Outcome, Step, StepCompletion
 from annotation.selectors import get_current_step
-from tests.factories import CODES, EnrollmentFactory, StudyFactory
+from tests.every_step import ALL_CODES
+from tests.factories import EnrollmentFactory, StudyFactory
+from tests.visitor import RaterClient as Client
 from tests.visitor import enter, find_codes, freeze_rows, mark_nothing, read, step_path
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +62,7 @@ def test_an_answer_to_a_step_that_is_not_open_yet_is_refused_and_stores_nothing(
     client, study, enrollment, asked
 ):
     before = freeze_rows()
-    response = client.post(step_path(study, asked), {"question": "1", "rating": "3", "assignment": "1"})
+    response = client.post(step_path(study, asked), {"item": "1", "rating": "3"})
     page = read(response)
     assert response.status_code == 409
     assert "not open yet. Nothing was saved" in page.text
@@ -75,7 +76,7 @@ def test_an_answer_to_a_step_that_is_done_leads_on_and_stores_nothing(client, st
     walk_to(enrollment, "questionnaire")
     before = freeze_rows()
     response = client.post(
-        step_path(study, asked), {"consent": "no", "question": "1", "rating": "3"}, follow=True
+        step_path(study, asked), {"consent": "no", "item": "1", "rating": "3"}, follow=True
     )
     assert response.redirect_chain[-1][0] == step_path(study, "questionnaire")
     assert "already finished" in response.content.decode()
@@ -115,24 +116,26 @@ def test_being_inside_one_study_opens_no_other(client, study, enrollment):
 
 def test_htmx_is_told_to_leave_the_page_and_never_handed_one_to_swap_in(client, study, enrollment):
     walk_to(enrollment, "vcq")
-    response = client.post(step_path(study, "labeling"), {"assignment": "1"}, headers={"HX-Request": "true"})
+    response = client.post(step_path(study, "labeling"), {"item": "1"}, headers={"HX-Request": "true"})
     assert (response.status_code, response.content) == (200, b"")
     assert response.headers["HX-Redirect"] == step_path(study, "vcq")
 
 
 class TestTheLastPage:
     @pytest.mark.parametrize("outcome", Outcome.values)
-    def test_has_the_outcomes_own_words_code_and_way_back(self, client, study, enrollment, outcome):
-        services.finish(enrollment, outcome)
+    def test_has_the_outcomes_own_words_code_and_way_back(self, client, outcome):
+        texts = {each: {"title": f"This is {each}", "text": "Thanks."} for each in Outcome.values}
+        study = StudyFactory(codes=ALL_CODES, outcome_texts=texts)
+        services.finish(enter(client, study), outcome)
         response = client.get(reverse("annotation:done", args=[study.slug]))
         page = read(response)
         assert page.find("data-outcome").attributes["data-outcome"] == outcome
         assert study.outcome_texts[outcome]["title"] in page.text
-        assert page.find("data-completion-code").text == CODES[outcome]
-        assert f"https://app.prolific.com/submissions/complete?cc={CODES[outcome]}" in [
+        assert page.find("data-completion-code").text == ALL_CODES[outcome]
+        assert f"https://app.prolific.com/submissions/complete?cc={ALL_CODES[outcome]}" in [
             link.href for link in page.links
         ]
-        assert find_codes(response.content.decode(), CODES.values()) == {CODES[outcome]}
+        assert find_codes(response.content.decode(), ALL_CODES.values()) == {ALL_CODES[outcome]}
 
     def test_without_a_code_of_the_study_shows_none(self, client):
         study = StudyFactory(codes={}, outcome_texts={})

@@ -9,7 +9,7 @@ from tests.visitor import Visitor, enter, freeze_rows, read, step_path
 
 
 @pytest.mark.django_db
-def test_a_form_without_its_token_gets_a_page_that_says_what_to_do():
+def test_a_form_without_its_mark_changes_nothing_and_gets_a_page_that_says_what_to_do():
     study = StudyFactory()
     visitor = Visitor()
     page = visitor.get(f"/s/{study.slug}/?PROLIFIC_PID=rater-one&STUDY_ID=60aa&SESSION_ID=60bb")
@@ -17,7 +17,7 @@ def test_a_form_without_its_token_gets_a_page_that_says_what_to_do():
     before = freeze_rows()
     response = visitor.client.post(step_path(study, "consent"), {"consent": "yes"})
     assert response.status_code == 403
-    assert "what you entered is still there" in read(response).text
+    assert "Open the study's link on Prolific once more" in read(response).text
     assert freeze_rows() == before
     visitor.submit(page.form(), {"consent": "yes"})
     assert Enrollment.objects.get().consent_record.given

@@ -1,0 +1,12 @@
+"""What runs by the clock."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from . import services
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def time_out_overdue() -> None:
+    """Time out everyone whose allowed time is over. Safe to run twice."""
+    services.time_out_overdue(timezone.now())

@@ -1,0 +1,18 @@
+"""What modeling does when something happens in another room."""
+
+from datetime import datetime
+from typing import Any
+
+from django.dispatch import receiver
+
+from annotation.models import Study
+from annotation.signals import answers_erased
+
+from .outdated import mark_outdated
+
+
+@receiver(answers_erased)
+def mark_fits_that_saw_the_answers(study: Study, completed_at: datetime | None, **kwargs: Any) -> None:
+    """Only those who completed a study are fitted to, and only by fits that came after."""
+    if completed_at is not None:
+        mark_outdated(study.fit_runs.filter(created_at__gte=completed_at))
