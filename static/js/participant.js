@@ -81,7 +81,6 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (elt.matches("[data-draft], [data-path]")) parameters["draft-number"] = draftNumber += 1;
   if (!isAnswer(event)) return;
   clearTimeout(draftTimer);
-  document.querySelectorAll("[data-draft], [data-path]").forEach((other) => htmx.trigger(other, "htmx:abort"));
   parameters.paradata = tellNotes();
   if (waiting.tries > 0) parameters.retry = "yes";
 });
@@ -154,6 +153,7 @@ let answered = null;
 document.addEventListener("htmx:beforeSwap", (event) => {
   const form = document.getElementById("path-form");
   if (!form || event.detail.target !== form) { answered = null; return; }
+  if (form.classList.contains("htmx-request")) { event.detail.shouldSwap = false; return; } // it is on its way
   const why = form.elements.rationale;
   answered = {
     ratings: [...form.querySelectorAll("[name^=rate-]:checked")].map((level) => level.id),

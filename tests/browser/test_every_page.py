@@ -137,7 +137,7 @@ def test_no_page_scrolls_sideways_on_a_telephone(path, desk):
 
 
 def test_the_participants_pages_raise_no_error_and_talk_to_no_one_else(path):
-    assert not path.faults
+    assert not path.faults, "\n".join(path.faults)
 
 
 def test_the_researchers_pages_and_the_admin_raise_no_error_and_talk_to_no_one_else(desk):
