@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from functools import wraps
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import translation
@@ -83,6 +83,7 @@ PROBLEM_PAGES = {
     StudyClosed: ("annotation/closed.html", 403),
     NotEnrolled: ("annotation/not_enrolled.html", 403),
     Refused: ("annotation/refused.html", 409),
+    Http404: ("404.html", 404),
 }
 
 
