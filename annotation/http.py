@@ -51,10 +51,16 @@ def go_past(enrollment: Enrollment) -> HttpResponse:
     return response
 
 
+def get_draft_fields(enrollment: Enrollment, step: Step, item: str) -> str | None:
+    """Return the fields that were kept of this page before it was submitted, as a browser sends them."""
+    kept = Draft.objects.filter(enrollment=enrollment, step=step, item=item)
+    return kept.values_list("fields", flat=True).first()
+
+
 def get_draft(enrollment: Enrollment, step: Step, item: str = "") -> QueryDict | None:
     """Return the fields that were kept of this page before it was submitted."""
-    draft = Draft.objects.filter(enrollment=enrollment, step=step, item=item).first()
-    return QueryDict(draft.fields) if draft else None
+    fields = get_draft_fields(enrollment, step, item)
+    return QueryDict(fields) if fields else None
 
 
 def show_step(

@@ -30,8 +30,8 @@ import psycopg
 
 from annotation.tree.nodes import ValueTree
 from bench import RUNS, CannotRun, Timing, bench
-from modeling.simulation.browser import Answer, Browser
-from modeling.simulation.page import Control, Form, Page, PageError
+from modeling.simulation.browser import Browser
+from modeling.simulation.page import Answer, Control, Form, Page, PageError
 from tests.services import PrivatePostgres, PrivateRedis, ServiceError, free_port
 
 ROOT = Path(__file__).resolve().parent.parent

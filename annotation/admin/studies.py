@@ -323,10 +323,12 @@ class StudyAdmin(admin.ModelAdmin):
             for key, kind in KINDS.items()
         ]
         if obj:
+            stored = Study.objects.get(pk=obj.pk)  # not as it was typed just now
             context |= {
                 "participant_link": build_participant_link(request, obj),
                 "counts": count_rows(obj),
-                "faults": find_faults(Study.objects.get(pk=obj.pk)),
+                "faults": find_faults(stored),
+                "is_live": stored.state == Study.State.LIVE,
             }
         return super().render_change_form(request, context, add, change, form_url, obj)
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.utils import timezone
 
 from annotation import steps
 from annotation.models import Draft, Enrollment, Outcome, PageVisit, Step
@@ -22,6 +23,12 @@ def save_draft(enrollment: Enrollment, step: Step, item: str, fields: str, *, pa
     """
     if len(fields) > MAX_DRAFT:
         return False
+    # A draft of this item goes in the transaction that submits it: while there is one, its page is open.
+    kept = Draft.objects.filter(enrollment=enrollment, step=step, item=item)
+    if kept.exclude(page=page, number__gte=number).update(
+        fields=fields, page=page, number=number, saved_at=timezone.now()
+    ):
+        return True
     enrollment = lock(enrollment)
     if get_current_step(enrollment) != step or item != steps.KINDS[step.kind].get_item(enrollment, step):
         return False

@@ -11,7 +11,6 @@ from annotation.errors import AlreadySubmitted, Refused
 from annotation.models import Annotation, Assignment, Draft, Enrollment, Outcome, Step, Study
 from annotation.selectors import (
     count_live_assignments,
-    count_submitted,
     get_current_step,
     get_n_posts,
     get_tree,
@@ -28,12 +27,15 @@ def assign_next_post(enrollment: Enrollment, step: Step) -> None:
     cap however many people arrive at once.
     """
     study = enrollment.study
-    if enrollment.assignments.filter(status=Assignment.Status.OPEN).exists():
+    own = list(enrollment.assignments.order_by().values_list("post_id", "step_id", "status"))
+    if any(status == Assignment.Status.OPEN for _, _, status in own):
         return
-    n_submitted = count_submitted(enrollment, step)
+    n_submitted = sum(
+        step_id == step.pk and status == Assignment.Status.SUBMITTED for _, step_id, status in own
+    )
     if n_submitted < get_n_posts(study, step):
         _lock_assignments_of(study)
-        taken = set(enrollment.assignments.values_list("post_id", flat=True))
+        taken = {post_id for post_id, _, _ in own}
         post_id = choose_post(
             study.strategy,
             count_live_assignments(study),
@@ -46,7 +48,7 @@ def assign_next_post(enrollment: Enrollment, step: Step) -> None:
                 enrollment=enrollment, step=step, post_id=post_id, position=len(taken) + 1
             )
             return
-    if n_submitted:
+    if enrollment.assignments.filter(status=Assignment.Status.SUBMITTED).exists():  # in whichever step
         complete_step(enrollment, step)
     else:
         finish(enrollment, Outcome.STUDY_FULL)

@@ -41,15 +41,12 @@ def enroll(study: Study, entry: Entry) -> Enrollment:
 
 
 def lock(enrollment: Enrollment) -> Enrollment:
-    """Return the enrollment as it stands now, held until the transaction ends.
-
-    The rater is not joined: PostgreSQL would find no row for who waits here while a withdrawal replaces them.
-    """
-    return (
-        Enrollment.objects.select_for_update(of=("self",))
-        .select_related("study__value_system")
-        .get(pk=enrollment.pk)
+    """Hold the enrollment until the transaction ends and bring it to where it stands now; returns it."""
+    enrollment.refresh_from_db(
+        fields=("rater", "outcome", "finished_at", "timed_out_at"),
+        from_queryset=Enrollment.objects.select_for_update(),
     )
+    return enrollment
 
 
 @transaction.atomic
@@ -102,9 +99,7 @@ def finish(enrollment: Enrollment, outcome: Outcome) -> Enrollment:
     )
     if ended and outcome not in KEEPING_THEIR_POSTS:
         enrollment.assignments.update(status=Assignment.Status.RELEASED)
-    if (
-        ended and outcome != Outcome.TIMED_OUT
-    ):  # who comes back after their time finds the open page as it was
+    if ended and outcome != Outcome.TIMED_OUT:  # who comes back finds the open page as it was
         enrollment.drafts.all().delete()
     enrollment.refresh_from_db()
     return enrollment

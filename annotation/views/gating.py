@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 
 from annotation import services
 from annotation.forms import ReadingForm
-from annotation.http import go_on, go_past
+from annotation.http import get_draft_fields, go_on, go_past
 from annotation.models import Enrollment, Step
 from annotation.selectors import get_gating_item, get_tree
 from annotation.tree.known import is_correct, read_gating_config
@@ -20,7 +20,7 @@ def pass_gate(request: HttpRequest, enrollment: Enrollment, step: Step) -> HttpR
         return go_on(services.complete_step(enrollment, step))
     post = next(post for post in plan.posts if post.key == item)
     if request.method == "GET":
-        form = begin_reading(enrollment, step, item)
+        form = begin_reading(enrollment, get_draft_fields(enrollment, step, item))
     elif request.POST.get("item") != item:
         return go_past(enrollment)  # a first answer stands
     else:

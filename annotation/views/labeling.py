@@ -7,12 +7,12 @@ from django.utils.translation import gettext as _
 from annotation import services
 from annotation.errors import AlreadySubmitted, Refused
 from annotation.forms import ReadingForm
-from annotation.http import go_on, go_past
+from annotation.http import SeeOther, get_step_path, go_on, go_past
 from annotation.models import Assignment, Enrollment, Step
 from annotation.selectors import (
-    count_submitted,
+    OpenPost,
     get_n_posts,
-    get_open_assignment,
+    get_open_post,
     get_seconds_per_post,
     get_tree,
 )
@@ -23,12 +23,10 @@ from annotation.views.reading import begin_reading, is_submit, show_reading
 def label_post(request: HttpRequest, enrollment: Enrollment, step: Step) -> HttpResponse:
     """Show the rater's open post; take the finished reading."""
     if request.method == "GET":
-        assignment = get_open_assignment(enrollment)
-        if assignment is None:  # the step was put in after they came here, or their post went to someone else
+        opened = get_open_post(enrollment, step)
+        if opened is None:  # the step was put in after they came here, or their post went to someone else
             return go_on(services.go_on_labeling(enrollment, step))
-        return _show(
-            request, enrollment, step, assignment, begin_reading(enrollment, step, str(assignment.pk))
-        )
+        return _show(request, enrollment, step, opened, begin_reading(enrollment, opened.draft))
     assignment = _get_posted_assignment(request, enrollment)
     if assignment.status == Assignment.Status.RELEASED:
         raise Refused(_("That post was given to someone else in the meantime. Nothing was saved from it."))
@@ -36,18 +34,23 @@ def label_post(request: HttpRequest, enrollment: Enrollment, step: Step) -> Http
     if assignment.status != Assignment.Status.OPEN:
         return _go_past(request, enrollment, assignment, form)
     if not is_submit(form):
-        return _show(request, enrollment, step, assignment, form)
+        opened = get_open_post(enrollment, step)
+        if opened is None or opened.item != str(
+            assignment.pk
+        ):  # something else closed it in the same instant
+            return go_past(enrollment)
+        return _show(request, enrollment, step, opened, form)
     try:
         services.submit_annotation(assignment, step, form.reading, rationale=form.rationale)
     except AlreadySubmitted:
         return _go_past(request, enrollment, assignment, form)
-    return go_on(enrollment)
+    return SeeOther(get_step_path(enrollment, step))  # the next post; past the last, the page leads on
 
 
 def _get_posted_assignment(request: HttpRequest, enrollment: Enrollment) -> Assignment:
     posted = request.POST.get("item", "")
     assignment = (
-        enrollment.assignments.select_related("post").filter(pk=int(posted)).first()
+        enrollment.assignments.filter(pk=int(posted)).first()
         if posted.isascii() and posted.isdigit() and len(posted) < 19
         else None
     )
@@ -77,15 +80,15 @@ def _go_past(
 
 
 def _show(
-    request: HttpRequest, enrollment: Enrollment, step: Step, assignment: Assignment, form: ReadingForm
+    request: HttpRequest, enrollment: Enrollment, step: Step, opened: OpenPost, form: ReadingForm
 ) -> HttpResponse:
-    n_done, n_total = count_submitted(enrollment, step), get_n_posts(enrollment.study, step)
+    n_total = get_n_posts(enrollment.study, step)
     seconds = get_seconds_per_post(enrollment.study)
     context = {
-        "post": assignment.post,
-        "n_done": n_done,
+        "post": opened.post,
+        "n_done": opened.n_done,
         "n_total": n_total,
-        "minutes_left": max(1, round((n_total - n_done) * seconds / 60)) if seconds else None,
+        "minutes_left": max(1, round((n_total - opened.n_done) * seconds / 60)) if seconds else None,
         "reveals": True,
     }
     return show_reading(
@@ -95,5 +98,5 @@ def _show(
         form,
         template="annotation/labeling.html",
         context=context,
-        item=str(assignment.pk),
+        item=opened.item,
     )

@@ -1,17 +1,17 @@
 """A post beside the form that reads it through the value tree: what labeling, training and gates share."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 
 from annotation.forms import ReadingForm
-from annotation.http import get_draft, show_step
+from annotation.http import show_step
 from annotation.models import Enrollment, Step
 from annotation.selectors import get_tree
 from annotation.tree.walk import Reading
 
 
-def begin_reading(enrollment: Enrollment, step: Step, item: str) -> ReadingForm:
+def begin_reading(enrollment: Enrollment, draft: str | None) -> ReadingForm:
     """Return the form as the rater left it, or empty."""
-    form = ReadingForm(get_tree(enrollment.study.value_system), get_draft(enrollment, step, item))
+    form = ReadingForm(get_tree(enrollment.study.value_system), QueryDict(draft) if draft else None)
     form.reveal()
     return form
 

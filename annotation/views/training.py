@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 
 from annotation import services
 from annotation.forms import ReadingForm
-from annotation.http import go_on, go_past
+from annotation.http import get_draft_fields, go_on, go_past
 from annotation.models import Enrollment, Step
 from annotation.selectors import get_training_item, get_tree
 from annotation.tree.known import (
@@ -30,7 +30,7 @@ def practise(request: HttpRequest, enrollment: Enrollment, step: Step) -> HttpRe
         return go_on(services.complete_step(enrollment, step))
     known = next(post for post in plan.posts if post.key == item)
     if request.method == "GET":
-        form = begin_reading(enrollment, step, item)
+        form = begin_reading(enrollment, get_draft_fields(enrollment, step, item))
         _hold_what_is_not_right(form, known)
         return _show(request, enrollment, step, plan, known, form)
     if request.POST.get("item") != item:

@@ -101,6 +101,10 @@ else:
         CONN_HEALTH_CHECKS=True,
         OPTIONS={"connect_timeout": 5} | DATABASES["default"].get("OPTIONS", {}),
     )
+    # The server plans the path's few queries once per connection. A pooler that hands connections on between
+    # transactions, such as pgbouncer, needs this off.
+    if read("bool", "DATABASE_PREPARES", True):
+        DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 2}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- queue -------------------------------------------------------------------------------------

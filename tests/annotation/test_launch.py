@@ -196,6 +196,13 @@ class TestSettings:
         study.steps.filter(position=4).update(config={"posts": 3})
         assert find_faults(study) == ["Step 4 (Labeling): it asks for 5 posts by here, but the study has 4."]
 
+    def test_settings_that_are_no_object_keep_no_other_step_from_being_checked(self):
+        study = build_study("consent", "labeling", "labeling", posts=2, posts_per_rater=3)
+        study.steps.filter(position=2).update(config=[])
+        first, second = find_faults(study)
+        assert first == "Step 2 (Labeling): its settings must be an object: { ... }."
+        assert "it asks for 3 posts" in second
+
     def test_posts_of_the_vcq_are_not_posts_to_label(self):
         faults = faults_of("consent", "labeling", posts=1, questions=5, posts_per_rater=2)
         assert faults == ["Step 2 (Labeling): it asks for 2 posts by here, but the study has 1."]

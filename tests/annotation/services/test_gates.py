@@ -169,6 +169,7 @@ class TestAttentionChecks:
         answer_check(enrollment, is_right=False)
         answer_check(enrollment, is_right=False)
         Study.objects.update(**self.END)  # from now on
+        enrollment.refresh_from_db()
         answer_check(enrollment, is_right=True)
         assert kind_of_current(enrollment) == "vcq"
 

@@ -2,7 +2,7 @@ import pytest
 
 from annotation import services
 from annotation.errors import AlreadySubmitted, Refused
-from annotation.models import Annotation, Assignment, Outcome, Post, Study
+from annotation.models import Annotation, Assignment, Enrollment, Outcome, Post, Study
 from annotation.selectors import get_current_step, get_open_assignment
 from annotation.tree.walk import CHOSEN, IMPLIED, Reading, WalkError
 from tests.factories import (
@@ -54,6 +54,12 @@ class TestAssigning:
         study = StudyFactory(steps=("labeling",), posts=1, redundancy_cap=1, posts_per_rater=1)
         submit(EnrollmentFactory(study=study))
         assert EnrollmentFactory(study=study).outcome == Outcome.STUDY_FULL
+
+    def test_nobody_who_has_read_posts_is_sent_away_when_a_later_step_finds_none_left(self):
+        study = StudyFactory(steps=("labeling", "labeling", "vcq"), posts=1, posts_per_rater=1)
+        enrollment = EnrollmentFactory(study=study)
+        submit(enrollment)
+        assert get_current_step(enrollment).kind == "vcq"
 
     @pytest.mark.parametrize("strategy", Study.Strategy.values)
     def test_no_post_passes_the_cap(self, strategy):
@@ -156,9 +162,10 @@ class TestSubmitting:
 
     def test_a_system_whose_order_changed_under_the_study_is_refused(self, enrollment):
         Study.objects.update(value_keys=list(reversed(enrollment.study.value_keys)))
+        enrollment.refresh_from_db()
         before = freeze_rows()
         with pytest.raises(Refused, match="frozen"):
-            submit(enrollment)
+            submit(Enrollment.objects.get(pk=enrollment.pk))
         assert freeze_rows() == before
 
 

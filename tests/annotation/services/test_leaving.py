@@ -18,6 +18,7 @@ from annotation.models import (
 )
 from annotation.recruitment import Entry
 from annotation.selectors import get_completion_code, get_current_step, get_open_assignment
+from annotation.services.leaving import _time_out
 from annotation.signals import answers_erased
 from annotation.tasks import time_out_overdue
 from calibration.models import CalibrationAnswer, QuestionnaireResponse
@@ -116,6 +117,14 @@ class TestTimeRunningOut:
         services.go_on_after_time_out(enrollment)
         before = freeze_rows()
         assert services.time_out_overdue(self.after(enrollment, 6000)) == 0
+        assert freeze_rows() == before
+
+    def test_a_clock_that_comes_late_finds_them_back_and_leaves_them_alone(self, enrollment):
+        as_it_was = Enrollment.objects.get(pk=enrollment.pk)
+        services.time_out_overdue(self.after(enrollment, 60))
+        services.go_on_after_time_out(enrollment)
+        before = freeze_rows()
+        assert not _time_out(as_it_was, self.after(enrollment, 61))
         assert freeze_rows() == before
 
     def test_coming_back_twice_is_coming_back_once(self, enrollment):
@@ -311,11 +320,13 @@ class TestWithdrawing:
         answers_erased.connect(listen)
         try:
             done = walk_to_the_end(EnrollmentFactory(study=enrollment.study))
-            services.withdraw(enrollment)
+            completed_at = done.finished_at
+            completed_at = done.finished_at
+            services.withdraw(services.finish(enrollment, Outcome.SCREENED_OUT))
             services.withdraw(done)
         finally:
             answers_erased.disconnect(listen)
-        assert heard == [(enrollment.study, None, 2, True), (enrollment.study, done.finished_at, 0, True)]
+        assert heard == [(enrollment.study, None, 2, True), (enrollment.study, completed_at, 0, True)]
 
     def test_nothing_is_erased_when_a_listener_fails(self, enrollment):
         before = freeze_rows()

@@ -23,7 +23,8 @@ def read_one(client, enrollment):
     """Read the open post to the end; return where that led."""
     step = get_current_step(enrollment)
     data = form_data(get_open_assignment(enrollment), mark_nothing())
-    return client.post(address(enrollment.study, step.position), data).url
+    following = client.post(address(enrollment.study, step.position), data)
+    return getattr(client.get(following.url), "url", following.url)
 
 
 @pytest.fixture
@@ -67,6 +68,21 @@ def test_a_labeling_step_put_in_before_where_someone_stands_is_done_first_and_no
     assert get_current_step(enrollment).kind == "vcq"
     assert Annotation.objects.count() == Annotation.objects.values("post").distinct().count() >= 3
     assert not Assignment.objects.filter(status=Assignment.Status.OPEN).exists()
+
+
+def test_what_was_kept_of_a_post_stands_there_also_when_a_step_was_put_in_before(client):
+    study = build_study("labeling", "vcq", posts=4)
+    assignment = get_open_assignment(enter(client, study))
+    for rationale in ("before", "after"):
+        position = study.steps.filter(kind="labeling").order_by("position").first().position
+        data = form_data(assignment, mark_nothing(), rationale=rationale)
+        assert client.post(address(study, position) + "draft/", data).status_code == 204
+        if rationale == "before":
+            for step in Step.objects.order_by("-position"):
+                Step.objects.filter(pk=step.pk).update(position=step.position + 1)
+            StepFactory(study=study, position=1, kind="labeling", config={"posts": 1})
+        form = read(client.get(address(study, 1))).form(identifier="path-form")
+        assert form.controls["rationale"].values == [rationale]
 
 
 def test_a_labeling_step_put_in_where_nothing_was_given_gives_a_post_at_the_next_visit(client):

@@ -152,6 +152,19 @@ class TestRunningOutOfTime:
         assert (response.status_code, response.url) == (303, here)
         assert Annotation.objects.count() == 1
 
+    def test_a_half_answer_that_meets_the_end_of_the_time_in_one_instant_leads_on(
+        self, client, study, enrollment, here, monkeypatch
+    ):
+        def time_out_first(form):
+            services.time_out_overdue(timezone.now() + timedelta(days=2))
+            return False
+
+        monkeypatch.setattr("annotation.views.labeling.is_submit", time_out_first)
+        response = client.post(here, form_data(get_open_assignment(enrollment), rate_social_focus(2)))
+        assert response.status_code == 303
+        last = client.get(response.url, follow=True)
+        assert read(last).find("data-outcome").attributes["data-outcome"] == "timed_out"
+
     def test_an_answer_that_meets_the_withdrawal_in_one_instant_is_refused_with_a_way_on(
         self, client, enrollment, here, monkeypatch
     ):

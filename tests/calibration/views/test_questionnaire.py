@@ -115,7 +115,9 @@ def test_what_was_typed_comes_back_with_a_message_tied_to_its_field(client, here
 
 def test_a_group_of_options_names_its_error(client, here):
     html = client.post(here, ANSWERS | {"party": ""}).content.decode()
-    group = re.search(r'<fieldset class="choices has-error"([^>]*)>\s*<legend><span dir="auto">In US politics', html)[1]
+    group = re.search(
+        r'<fieldset class="choices has-error"([^>]*)>\s*<legend><span dir="auto">In US politics', html
+    )[1]
     described_by = re.search('aria-describedby="([^"]*)"', group)[1]
     assert re.search(rf'<p[^>]* id="{described_by}">([^<]*)</p>', html)[1] == "Please choose an answer."
 

@@ -1,20 +1,20 @@
 import numpy as np
 import pytest
 
-from modeling.simulation.mind import SimulatedMind
+from modeling.simulation.mind import Lessons, SimulatedMind
 from modeling.simulation.page import Control
 from modeling.simulation.parameters import load_parameters
-from modeling.simulation.population import Branch, Population
+from modeling.simulation.population import Branch, Population, Reading
 
 TREE = Branch("post", (Branch("left", ("a", "b"), True), Branch("right", ("c",), True)), True)
 
 
-def a_mind(seed=0, scale=(0, 6)):
+def a_mind(seed=0, scale=(0, 6), lessons=None):
     rng = np.random.default_rng(seed)
     parameters = load_parameters()
     population = Population.draw(1, TREE.value_keys(), parameters, rng)
     return SimulatedMind(
-        population, 0, {"A  post\nof two lines": [1.0, 0.0, 2.0]}, TREE, parameters, scale, rng
+        population, 0, {"A  post\nof two lines": [1.0, 0.0, 2.0]}, TREE, parameters, scale, rng, lessons
     )
 
 
@@ -122,3 +122,17 @@ def test_a_number_asked_for_in_a_text_field_is_given_within_its_bounds():
     mind = a_mind()
     year = Control("year", "text", attributes={"data-number": "", "data-min": "1990", "data-max": "1992"})
     assert {mind.field("year", year) for _ in range(100)} == {"1990", "1991", "1992"}
+
+
+def test_what_the_study_teaches_is_answered_as_taught():
+    known = Reading(opened=frozenset({"left"}), ratings={"a": 6, "b": 0})
+    lessons = Lessons(
+        readings={"A practice\npost": known}, told={"row-told": "3"}, numbers={"Two more than forty.": 42}
+    )
+    mind = a_mind(lessons=lessons)
+    assert mind.choose_branches("A practice post", "post", ["left", "right", "none"]) == ["left"]
+    assert mind.rate("A practice post", "a", range(7)) == 6
+    assert mind.field("row-told", Control("row-told", "radio", ["1", "2", "3"])) == "3"
+    assert mind.solve("Two more\nthan forty.") == "42"
+    with pytest.raises(ValueError, match="no number is known"):
+        mind.solve("Twice twenty-one.")
