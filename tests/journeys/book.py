@@ -9,7 +9,7 @@ from calibration.models import CalibrationAnswer, QuestionnaireResponse
 from tests.every_step import GATING, TRAINING
 
 RIGHT, WRONG, UNFINISHED = "right", "wrong", "unfinished"
-N_QUESTIONS = 2
+N_QUESTIONS = 4
 ITEMS = {
     "training": [post["key"] for post in TRAINING["posts"]],
     "gating": [post["key"] for post in GATING["posts"]],
@@ -185,3 +185,16 @@ class Book:
         reading, rationale = answer
         done = complete(get_tree(self.study.value_system), reading)
         return done.ratings, done.codes, rationale
+
+
+@dataclass(frozen=True)
+class Served:
+    """A page with a form, as it was served once."""
+
+    book: Book
+    position: int
+    kind: str
+    mark: str
+    item: str
+    buttons: tuple  # of a question about a branch: name, value
+    controls: dict  # of its form, as `modeling.simulation.page` reads it

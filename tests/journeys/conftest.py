@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.journeys.book", "tests.journeys.walker")
+pytest.register_assert_rewrite("tests.journeys.book", "tests.journeys.visits", "tests.journeys.walker")
