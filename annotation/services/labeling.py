@@ -1,6 +1,7 @@
 """Posts given to people, and their readings."""
 
 import random
+from datetime import timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -17,7 +18,7 @@ from annotation.selectors import (
 )
 from annotation.tree.walk import Reading, complete
 
-from .path import complete_step, finish, lock
+from .path import complete_step, finish, lock, time_out
 
 
 def assign_next_post(enrollment: Enrollment, step: Step) -> None:
@@ -36,13 +37,9 @@ def assign_next_post(enrollment: Enrollment, step: Step) -> None:
     if n_submitted < get_n_posts(study, step):
         _lock_assignments_of(study)
         taken = {post_id for post_id, _, _ in own}
-        post_id = choose_post(
-            study.strategy,
-            count_live_assignments(study),
-            taken=taken,
-            cap=study.redundancy_cap,
-            rng=random.Random(f"{study.seed}:{enrollment.pk}:{len(taken)}"),  # noqa: S311 - repeatable, not secret
-        )
+        post_id = _choose_post(enrollment, taken)
+        if post_id is None and _time_out_others(enrollment):
+            post_id = _choose_post(enrollment, taken)
         if post_id is not None:
             Assignment.objects.create(
                 enrollment=enrollment, step=step, post_id=post_id, position=len(taken) + 1
@@ -52,6 +49,30 @@ def assign_next_post(enrollment: Enrollment, step: Step) -> None:
         complete_step(enrollment, step)
     else:
         finish(enrollment, Outcome.STUDY_FULL)
+
+
+def _choose_post(enrollment: Enrollment, taken: set[int]) -> int | None:
+    study = enrollment.study
+    return choose_post(
+        study.strategy,
+        count_live_assignments(study),
+        taken=taken,
+        cap=study.redundancy_cap,
+        rng=random.Random(f"{study.seed}:{enrollment.pk}:{len(taken)}"),  # noqa: S311 - repeatable, not secret
+    )
+
+
+def _time_out_others(enrollment: Enrollment) -> int:
+    """Time out whoever's time is over, should the clock not run; returns how many.
+
+    Runs while the study's lock is held, so it waits for nobody: a row that someone else holds is passed over.
+    """
+    now = timezone.now()
+    study = enrollment.study
+    overdue = study.enrollments.filter(
+        outcome="", timed_out_at=None, started_at__lte=now - timedelta(minutes=study.allowed_minutes)
+    ).exclude(pk=enrollment.pk)
+    return sum(1 for other in overdue.select_for_update(skip_locked=True) if time_out(other, now))
 
 
 @transaction.atomic

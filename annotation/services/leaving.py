@@ -10,7 +10,7 @@ from annotation.models import Enrollment, Outcome, Rater, Study, Withdrawal
 from annotation.signals import answers_erased
 
 from .labeling import reopen
-from .path import enter_current_step, finish, lock
+from .path import enter_current_step, finish, lock, time_out
 
 
 def time_out_overdue(now: datetime) -> int:
@@ -26,13 +26,7 @@ def time_out_overdue(now: datetime) -> int:
 
 @transaction.atomic
 def _time_out(enrollment: Enrollment, now: datetime) -> bool:
-    enrollment = lock(enrollment)
-    if enrollment.outcome or enrollment.timed_out_at:
-        return False
-    enrollment.timed_out_at = now
-    enrollment.save(update_fields=["timed_out_at"])
-    finish(enrollment, Outcome.TIMED_OUT)
-    return True
+    return time_out(lock(enrollment), now)
 
 
 @transaction.atomic

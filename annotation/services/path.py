@@ -1,5 +1,7 @@
 """From one step to the next, and out."""
 
+from datetime import datetime
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -103,3 +105,13 @@ def finish(enrollment: Enrollment, outcome: Outcome) -> Enrollment:
         enrollment.drafts.all().delete()
     enrollment.refresh_from_db()
     return enrollment
+
+
+def time_out(enrollment: Enrollment, now: datetime) -> bool:
+    """End a participation whose time is over, inside the transaction that holds its row; False if it was ended."""
+    if enrollment.outcome or enrollment.timed_out_at:
+        return False
+    enrollment.timed_out_at = now
+    enrollment.save(update_fields=["timed_out_at"])
+    finish(enrollment, Outcome.TIMED_OUT)
+    return True
