@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from annotation.tree.known import GatingPlan, TrainingPlan, read_gating_config, read_training_config
 from annotation.tree.nodes import ValueTree
@@ -12,7 +12,7 @@ from annotation.tree.walk import Reading, open_branches
 from annotation.views.number_words import NUMBER_WORDS
 from modeling.demo import ANNOTATION_CONTENT, load_default_tree
 from modeling.simulated_raters import pass_reading
-from tests.browser.person import FIRST_QUESTION, NOTHING, NOTHING_AT_ALL, Person
+from tests.browser.person import FIRST_QUESTION, NOTHING, NOTHING_AT_ALL, Person, tab_to
 
 RIDDLE = re.compile(r"The number is ([\w-]+) (more|less) than ([\w-]+)\.")
 
@@ -32,14 +32,14 @@ class Beginner(Person):
         self.gating: GatingPlan = read_gating_config(self.tree, read_configs("gating")[0])
 
     def consent(self) -> None:
-        self.page.get_by_label("I want to take part").check()
+        self.choose(self.page.get_by_label("I want to take part"))
         self.go_on()
 
     def expect_heading(self, text: str) -> None:
         expect(self.page.get_by_role("heading", name=text)).to_be_visible()
 
     def read_riddle(self) -> int:
-        self.page.get_by_text("I cannot see the image").click()
+        self.press(self.page.get_by_text("I cannot see the image"))
         words = [str(word) for word in NUMBER_WORDS]
         change, direction, start = RIDDLE.search(self.page.locator("[data-riddle]").inner_text()).groups()
         sign = 1 if direction == "more" else -1
@@ -47,12 +47,12 @@ class Beginner(Person):
 
     def pass_number(self, number: int | None = None) -> None:
         number = self.read_riddle() if number is None else number
-        self.page.get_by_label("Which number do you see").fill(str(number))
+        self.write(self.page.get_by_label("Which number do you see"), str(number))
         self.go_on()
 
     def pass_grid(self, instructed: str = "Slightly disagree") -> None:
         for row in self.page.get_by_role("group").all():
-            row.get_by_label(instructed, exact=True).check()
+            self.choose(row.get_by_label(instructed, exact=True))
         self.go_on()
 
     def mark_branch(self, key: str, marked: frozenset[str]) -> None:
@@ -60,11 +60,11 @@ class Beginner(Person):
         expect(question).to_be_visible()
         labels = [self.tree.branch(child).label for child in sorted(marked)] or [NOTHING]
         for label in labels:
-            question.get_by_role("checkbox", name=re.compile(f"^{re.escape(label)}")).check()
+            self.choose(question.get_by_role("checkbox", name=re.compile(f"^{re.escape(label)}")))
 
     def rate(self, ratings: Mapping[str, int]) -> None:
         for key, rating in ratings.items():
-            self.level(self.tree.leaf(key).label, self.tree.scale.shown(rating)).check()
+            self.choose(self.level(self.tree.leaf(key).label, self.tree.scale.shown(rating)))
 
     def answer_known(self, reading: Reading, *, level_by_level: bool) -> None:
         """Answer a whole reading; where nothing is revealed by marking, the button opens the next level."""
@@ -92,7 +92,7 @@ class Beginner(Person):
             "radios => [...new Set(radios.map((radio) => radio.name))]"
         )
         for name in names:
-            self.page.locator(f"main input[name='{name}']").last.check(force=True)
+            self.choose(self.page.locator(f"main input[name='{name}']").last)
         self.go_on()
 
     def begin(self) -> None:
@@ -115,12 +115,12 @@ class Beginner(Person):
         self.pass_grid()
         for number in range(1, 26):
             expect(self.page.get_by_text(f"Question {number} of 25")).to_be_visible()
-            self.level("To what extent", 1 + number % 7).check()
+            self.choose(self.level("To what extent", 1 + number % 7))
             self.go_on()
         self.expect_heading("What fits you")
         self.answer_values()
         self.expect_heading("A few questions about you")
-        self.page.get_by_label("How old are you?").fill("44")
+        self.write(self.page.get_by_label("How old are you?"), "44")
         self.answer_about_me()
         expect(self.page.locator("main[data-step=debrief]")).to_be_visible()
         self.go_on()
@@ -167,3 +167,29 @@ class Beginner(Person):
         self.page.get_by_role("button", name="Leave and delete my answers").click()
         expect(self.page.locator("[data-outcome=withdrew]")).to_be_visible()
         yield "withdrew"
+
+
+class Typist(Beginner):
+    """A beginner who has a keyboard and nothing else."""
+
+    def choose(self, control: Locator) -> None:
+        if control.get_attribute("type") != "radio":
+            tab_to(self.page, control)
+            self.page.keyboard.press("Space")
+            return
+        radios = self.page.locator(f"main input[name='{control.get_attribute('name')}']")
+        tab_to(self.page, radios.first)  # a group is one stop of the Tab key
+        self.page.keyboard.press("Space")
+        for _ in range(radios.count()):
+            if control.is_checked():
+                return
+            self.page.keyboard.press("ArrowRight")
+        expect(control).to_be_checked()
+
+    def press(self, control: Locator) -> None:
+        tab_to(self.page, control)
+        self.page.keyboard.press("Enter")
+
+    def write(self, field: Locator, text: str) -> None:
+        tab_to(self.page, field)
+        self.page.keyboard.type(text)

@@ -115,9 +115,9 @@ def chromium(chromium_path: Path) -> Iterator[Browser]:
 @contextmanager
 def open_page_in(chromium: Browser, site: Site, wide: int = 1280, **options: object) -> Iterator[Page]:
     """Open a page in a browser profile of its own, for as long as the block lasts."""
-    usual = {"base_url": site.url, "viewport": {"width": wide, "height": HEIGHT}}
     # Colours that fade would be measured half-way.
-    with chromium.new_context(reduced_motion="reduce", **usual | options) as context:
+    usual = {"base_url": site.url, "viewport": {"width": wide, "height": HEIGHT}, "reduced_motion": "reduce"}
+    with chromium.new_context(**usual | options) as context:
         context.set_default_timeout(PATIENCE_MS)
         yield context.new_page()
 

@@ -48,6 +48,15 @@ def draw_rater_id() -> str:
     return f"person{secrets.token_hex(6)}"
 
 
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Press Tab until what is wanted has the focus; it must be reachable within a page's worth of presses."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError(f"the keyboard does not reach {wanted}")
+
+
 class Person:
     """One person at one page. `go_on` presses the page's button."""
 
@@ -65,17 +74,26 @@ class Person:
             f"/s/{slug or self.slug}/?PROLIFIC_PID={self.rater_id}&STUDY_ID=study1&SESSION_ID=session1"
         )
 
+    def choose(self, control: Locator) -> None:
+        control.check()
+
+    def press(self, control: Locator) -> None:
+        control.click()
+
+    def write(self, field: Locator, text: str) -> None:
+        field.fill(text)
+
     def start(self) -> None:
         self.open_link()
-        self.page.get_by_role("button", name="Start").click()
+        self.press(self.page.get_by_role("button", name="Start"))
 
     def consent(self) -> None:
-        self.page.get_by_label("I want to take part").check()
+        self.choose(self.page.get_by_label("I want to take part"))
         self.go_on()
         expect(self.page).to_have_url(LABELING)
 
     def press_continue(self) -> None:
-        self.page.get_by_role("button", name="Continue").click()
+        self.press(self.page.get_by_role("button", name="Continue"))
 
     def go_on(self) -> None:
         """Press the button and wait for what the server says to it."""
@@ -99,7 +117,7 @@ class Person:
 
     def mark(self, question: str, answer: str) -> None:
         """Mark a branch and wait until what it opens can be seen."""
-        self.box(question, answer).check()
+        self.choose(self.box(question, answer))
         if answer == NOTHING:
             return
         if not self.has_scripts:
@@ -112,10 +130,10 @@ class Person:
             for answer in answers:
                 self.mark(question, answer)
         for value, number in reading.ratings.items():
-            self.level(value, number).check()
+            self.choose(self.level(value, number))
         if reading.rationale:
-            self.page.get_by_text("Say why (optional)").click()
-            self.page.get_by_label("What in the post made you").fill(reading.rationale)
+            self.press(self.page.get_by_text("Say why (optional)"))
+            self.write(self.page.get_by_label("What in the post made you"), reading.rationale)
 
     def expect_post(self, number: int) -> None:
         expect(self.page.get_by_text(f"Post {number} of 3")).to_be_visible()
@@ -129,17 +147,17 @@ class Person:
     def answer_vcq(self) -> None:
         for number, rating in enumerate(VCQ_ANSWERS, start=1):
             expect(self.page.get_by_text(f"Question {number} of 3")).to_be_visible()
-            self.level("To what extent", rating).check()
+            self.choose(self.level("To what extent", rating))
             self.go_on()
 
     def answer_questionnaire(self) -> None:
         expect(self.page).to_have_url(QUESTIONNAIRE)
-        self.page.get_by_label("How old are you?").fill("44")
+        self.write(self.page.get_by_label("How old are you?"), "44")
         self.answer_about_me()
 
     def answer_about_me(self) -> None:
         for question, answer in ABOUT_ME.items():
-            self.page.get_by_role("group", name=question).get_by_label(answer, exact=True).check()
+            self.choose(self.page.get_by_role("group", name=question).get_by_label(answer, exact=True))
         self.go_on()
 
     def walk(self) -> None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OWN_ROWS
 from tests.browser.person import (
@@ -19,6 +19,7 @@ from tests.browser.person import (
     SUCCESS,
     VCQ,
     VCQ_ANSWERS,
+    tab_to,
 )
 
 pytestmark = pytest.mark.browser
@@ -241,15 +242,6 @@ def test_an_error_takes_the_focus_and_says_what_is_missing(someone):
     person.go_on()
     expect(person.page.get_by_role("alert")).to_be_focused()
     expect(person.page.get_by_role("alert")).to_contain_text("Some answers are still missing")
-
-
-def tab_to(page: Page, wanted: Locator) -> None:
-    """Press Tab until what is wanted has the focus; it must be reachable within a page's worth of presses."""
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if wanted.evaluate("element => element === document.activeElement"):
-            return
-    raise AssertionError(f"the keyboard does not reach {wanted}")
 
 
 def test_the_keyboard_alone_walks_a_post(someone, rows_of):

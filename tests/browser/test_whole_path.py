@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.beginner import Beginner
+from tests.browser.beginner import Beginner, Typist
 from tests.browser.person import FIRST_QUESTION, NEW_IDEAS, NOTHING_AT_ALL, OPENNESS, SELF, Person
 from tests.browser.test_participant_path import WITHOUT_SCRIPTS, each_way
 
@@ -39,6 +39,26 @@ def test_a_person_walks_the_whole_study(open_page, site, wide, options):
     assert count("annotation_pagevisit") > 30
     noted = site.query(f"SELECT client FROM annotation_pagevisit WHERE {MINE}", person.rater_id)  # noqa: S608
     assert all(("viewport" in client) is person.has_scripts for (client,) in noted)
+
+
+def test_the_keyboard_alone_walks_the_whole_study(open_page, site):
+    person = Typist(open_page())
+    person.walk()
+    person.expect_heading("Thank you, you are done")
+    rows = "SELECT e.outcome FROM annotation_enrollment e JOIN annotation_rater r ON r.id = e.rater_id"
+    ended = site.query(f"{rows} WHERE r.external_id = ?", person.rater_id)
+    assert ended == [("completed",)]
+
+
+def test_nothing_moves_for_whoever_asked_for_stillness(open_page):
+    moving = """[...document.querySelectorAll('*')].filter((one) => { const is = getComputedStyle(one);
+        return [is.transitionDuration, is.animationDuration].some((s) => parseFloat(s) > 0)
+            || is.scrollBehavior === 'smooth'; }).length"""
+    still, lively = (Beginner(open_page(reduced_motion=wish)) for wish in ("reduce", "no-preference"))
+    for person in (still, lively):
+        person.start()
+    assert still.page.evaluate(moving) == 0
+    assert lively.page.evaluate(moving) > 0  # so the count sees what moves
 
 
 @each_way
