@@ -17,7 +17,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 MIGRATED := $(VAR_DIR)/.migrated
 COLLECTED := $(VAR_DIR)/.collected
 
-MIGRATIONS := $(wildcard */migrations/*.py)
+MIGRATIONS := $(wildcard */migrations/*.py config/*/migrations/*.py)
 STATIC := $(shell find static -type f 2>/dev/null)
 TRANSLATED := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/django.po))
 

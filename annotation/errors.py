@@ -13,8 +13,20 @@ class StudyClosed(AnnotationError):
     """The study takes nobody in at present."""
 
 
+class StudyPaused(StudyClosed):
+    """The study takes nobody in just now, and will again."""
+
+
 class NotEnrolled(AnnotationError):
     """This browser carries no enrollment in this study."""
+
+
+class Unfinished(AnnotationError):
+    """A rehearsal came to a step that the researcher has not finished; `faults` says what it lacks."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__(" ".join(faults))
+        self.faults = faults
 
 
 class Refused(AnnotationError):
@@ -23,3 +35,7 @@ class Refused(AnnotationError):
 
 class AlreadySubmitted(AnnotationError):
     """Another request closed the assignment first."""
+
+
+class LastOwner(AnnotationError):
+    """Whoever is to lose their role is the only one left who can give others access."""

@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django_htmx.http import HttpResponseClientRedirect
 
 from .access import mark_page
-from .errors import EntryError, NotEnrolled, Refused, StudyClosed
+from .errors import EntryError, NotEnrolled, Refused, StudyClosed, StudyPaused, Unfinished
 from .models import Draft, Enrollment, Step, Study
 from .selectors import get_current_step
 
@@ -87,8 +87,10 @@ def show_step(
 PROBLEM_PAGES = {
     EntryError: ("annotation/bad_link.html", 400),
     StudyClosed: ("annotation/closed.html", 403),
+    StudyPaused: ("annotation/paused.html", 403),
     NotEnrolled: ("annotation/not_enrolled.html", 403),
     Refused: ("annotation/refused.html", 409),
+    Unfinished: ("annotation/unfinished.html", 409),
     Http404: ("404.html", 404),
 }
 

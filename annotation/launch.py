@@ -4,6 +4,8 @@ Faults keep a study from going live. Warnings are what a researcher should know 
 """
 
 import gettext
+import re
+from collections import Counter
 from collections.abc import Iterable
 
 from django.conf import settings
@@ -11,11 +13,17 @@ from django.utils.translation import to_locale
 
 from annotation import steps
 from annotation.attention.grid import AttentionConfigError, GridCheck, read_attention_config
+from annotation.fairness import (
+    MINIMUM_HOURLY,
+    compute_hourly_pay,
+    compute_least_reward,
+    format_money,
+    is_paid_fairly,
+)
 from annotation.timing import allowed_minutes
 from annotation.tree.known import KnownPostError, read_gating_config, read_training_config
 from annotation.tree.nodes import TreeError
 
-from .errors import Refused
 from .models import Outcome, Post, Step, Study
 from .selectors import get_n_posts, get_tree
 
@@ -24,58 +32,49 @@ AROUND_THE_WORK = ("consent", "instructions", "attention_check", "training", "ga
 PREPARING = ("instructions", "training", "gating")
 REJECTABLE_FROM_MINUTES = 5
 FAILURES_NEEDED = 2
+PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\]")
+TEXTS_OF_STEPS = ("title", "intro", "sections", "question")
 
 
 def find_faults(study: Study) -> list[str]:
     """Return every reason why the study cannot go live; [] when it can."""
-    path = list(study.steps.order_by("position"))
-    faults_of_values = _find_faults_of_values(study)
-    faults = [
-        *faults_of_values,
-        *_find_faults_of_order(path),
-        *_find_faults_of_texts(study, path),
-        *_find_faults_of_attention(study, path),
-        *_find_faults_of_limits(study),
-        *_find_faults_of_posts(study, path),
+    path = list_path(study)
+    return [
+        *find_faults_of_values(study),
+        *find_faults_of_order(path),
+        *find_faults_of_texts(study, path),
+        *find_faults_of_attention(study, path),
+        *find_faults_of_limits(study),
+        *find_faults_of_pay(study),
+        *find_faults_of_posts(study, path),
+        *find_faults_of_steps(study, path),
     ]
-    if not faults_of_values:  # the settings of some kinds are checked against the value tree
-        faults += [fault for step in path for fault in _find_faults_of_step(step)]
-    return faults
 
 
 def find_warnings(study: Study) -> list[str]:
     """Return what may surprise the researcher of a study that can go live."""
-    path = list(study.steps.order_by("position"))
-    kinds = [step.kind for step in path]
-    warnings = []
-    coded = set(study.completion_codes.values_list("outcome", flat=True))
-    without = [str(outcome.label) for outcome in _list_outcomes(study, kinds) if outcome not in coded]
-    if without:
-        warnings.append(
-            f"Prolific will get no completion code from raters who end with: {', '.join(without)}."
-        )
-    if not is_translated(study.language):
-        warnings.append(
-            f"The buttons and messages are not translated into '{study.language}': they will be in English."
-        )
-    if study.strategy == Study.Strategy.FIXED and study.redundancy_cap is not None:
-        warnings.append(
-            "Everyone is to get the same posts, but the cap gives other posts, or none, to those who come late."
-        )
-    if "questionnaire" in kinds and "gating" in kinds[kinds.index("questionnaire") :]:
-        warnings.append(
-            "A gate stands after a questionnaire: Prolific wants people screened at the very start."
-        )
-    return warnings
+    path = list_path(study)
+    return [
+        *find_warnings_of_codes(study, path),
+        *find_warnings_of_language(study),
+        *find_warnings_of_assignment(study),
+        *find_warnings_of_order(path),
+    ]
 
 
-def launch(study: Study) -> None:
-    """Let people in. Raises Refused, with every reason, for a study that cannot work."""
-    faults = find_faults(study)
-    if faults:
-        raise Refused("The study cannot go live yet: " + " ".join(faults))
-    study.state = Study.State.LIVE
-    study.save(update_fields=["state"])
+def find_faults_ahead(study: Study, step: Step | None) -> list[str]:
+    """Return what keeps someone who stands at a step from seeing it, or from going on to the next one.
+
+    Without a step: what keeps someone from coming in.
+    """
+    path = list_path(study)
+    start = path.index(step) if step in path else 0
+    ahead = path[start : start + 2] if step else path[:1]
+    return find_faults_of_values(study) or [fault for each in ahead for fault in find_faults_of_step(each)]
+
+
+def list_path(study: Study) -> list[Step]:
+    return list(study.steps.order_by("position"))
 
 
 def is_translated(language: str) -> bool:
@@ -91,8 +90,9 @@ def list_item_keys(kind: str, config: object) -> list[object]:
     return [post.get("key") for post in posts if isinstance(post, dict)] if isinstance(posts, list) else []
 
 
-def _list_outcomes(study: Study, kinds: list[str]) -> list[Outcome]:
+def list_outcomes(study: Study, path: list[Step]) -> list[Outcome]:
     """Return every way out that someone in this study can take."""
+    kinds = [step.kind for step in path]
     ends = study.attention_consequence == Study.AttentionConsequence.END
     conditions = {
         Outcome.NO_CONSENT: "consent" in kinds,
@@ -106,7 +106,7 @@ def _list_outcomes(study: Study, kinds: list[str]) -> list[Outcome]:
 # --- the study as a whole ------------------------------------------------------------------------
 
 
-def _find_faults_of_values(study: Study) -> list[str]:
+def find_faults_of_values(study: Study) -> list[str]:
     try:
         tree = get_tree(study.value_system)
     except TreeError as error:
@@ -116,7 +116,7 @@ def _find_faults_of_values(study: Study) -> list[str]:
     return []
 
 
-def _find_faults_of_order(path: list[Step]) -> list[str]:
+def find_faults_of_order(path: list[Step]) -> list[str]:
     kinds = [step.kind for step in path]
     if not kinds:
         return ["The study has no steps."]
@@ -150,7 +150,7 @@ def _find_faults_of_order(path: list[Step]) -> list[str]:
     return faults
 
 
-def _find_faults_of_texts(study: Study, path: list[Step]) -> list[str]:
+def find_faults_of_texts(study: Study, path: list[Step]) -> list[str]:
     """The texts that belong to the study and not to one of its steps."""
     faults = []
     texts = study.consent if isinstance(study.consent, dict) else {}
@@ -164,10 +164,10 @@ def _find_faults_of_texts(study: Study, path: list[Step]) -> list[str]:
     pages = study.outcome_texts
     if not isinstance(pages, dict) or not all(isinstance(page, dict) for page in pages.values()):
         faults.append("'outcome texts' must have an object with 'title' and 'text' for each outcome.")
-    return faults
+    return faults + _find_placeholders(study, path)
 
 
-def _find_faults_of_attention(study: Study, path: list[Step]) -> list[str]:
+def find_faults_of_attention(study: Study, path: list[Step]) -> list[str]:
     """Prolific's fairness rules: two failed checks at least, in a study of five minutes or more."""
     checks = [step for step in path if step.kind == "attention_check"]
     faults = _find_repeated_rows(checks)
@@ -188,6 +188,38 @@ def _find_faults_of_attention(study: Study, path: list[Step]) -> list[str]:
     return faults
 
 
+def _find_placeholders(study: Study, path: list[Step]) -> list[str]:
+    """What a ready-made text leaves to its researchers; posts may say what they like."""
+    pages = study.outcome_texts if isinstance(study.outcome_texts, dict) else {}
+    texts: list[tuple[str, object]] = [
+        ("The title", study.title),
+        ("The welcome text", study.welcome),
+        ("The consent page", study.consent),
+    ]
+    texts += [(f"The last page of '{outcome}'", page) for outcome, page in pages.items()]
+    for step in path:
+        config = step.config if isinstance(step.config, dict) else {}
+        own = [text for name, text in config.items() if name in TEXTS_OF_STEPS]
+        texts.append((f"Step {step.position} ({_label(step.kind)})", own))
+    faults = []
+    for place, text in texts:
+        if found := list(dict.fromkeys(PLACEHOLDER.findall("\n".join(_list_texts(text))))):
+            one, word = len(found) == 1, "placeholder" if len(found) == 1 else "placeholders"
+            faults.append(
+                f"{place} contains {'a ' if one else ''}{word} {', '.join(found)}: write what belongs there, "
+                "without square brackets."
+            )
+    return faults
+
+
+def _list_texts(data: object) -> Iterable[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict | list):
+        for each in data.values() if isinstance(data, dict) else data:
+            yield from _list_texts(each)
+
+
 def _find_repeated_rows(checks: Iterable[Step]) -> list[str]:
     faults = []
     places: dict[str, int] = {}
@@ -206,7 +238,7 @@ def _find_repeated_rows(checks: Iterable[Step]) -> list[str]:
     return faults
 
 
-def _find_faults_of_limits(study: Study) -> list[str]:
+def find_faults_of_limits(study: Study) -> list[str]:
     faults = []
     if study.estimated_minutes < 1:
         faults.append("The estimated time must be a minute at least.")
@@ -220,7 +252,23 @@ def _find_faults_of_limits(study: Study) -> list[str]:
     return faults
 
 
-def _find_faults_of_posts(study: Study, path: list[Step]) -> list[str]:
+def find_faults_of_pay(study: Study) -> list[str]:
+    """Prolific's minimum for the announced time; a study that names no reward has no fault yet."""
+    if study.reward is None or study.estimated_minutes < 1:
+        return []
+    if is_paid_fairly(study.reward, study.estimated_minutes, study.currency):
+        return []
+    pay = compute_hourly_pay(study.reward, study.estimated_minutes)
+    least = compute_least_reward(study.estimated_minutes, study.currency)
+    return [
+        f"A reward of {format_money(study.reward, study.currency)} for {study.estimated_minutes} minutes is "
+        f"{format_money(pay, study.currency)} an hour; Prolific's minimum is "
+        f"{format_money(MINIMUM_HOURLY[study.currency], study.currency)}: pay "
+        f"{format_money(least, study.currency)} at least."
+    ]
+
+
+def find_faults_of_posts(study: Study, path: list[Step]) -> list[str]:
     if not any(step.kind == "labeling" for step in path):
         return []
     posts = study.posts.filter(purpose=Post.Purpose.LABELING).values_list("text", flat=True)
@@ -228,10 +276,57 @@ def _find_faults_of_posts(study: Study, path: list[Step]) -> list[str]:
     return [f"{n_blank} of the posts to label have no text."] if n_blank else []
 
 
+# --- what a researcher should know ----------------------------------------------------------------
+
+
+def find_warnings_of_codes(study: Study, path: list[Step]) -> list[str]:
+    codes = dict(study.completion_codes.values_list("outcome", "code"))
+    warnings = []
+    without = [str(outcome.label) for outcome in list_outcomes(study, path) if outcome not in codes]
+    if without:
+        warnings.append(
+            f"Prolific will get no completion code from raters who end with: {', '.join(without)}."
+        )
+    spellings = Counter(code.upper() for code in codes.values())
+    if twice := sorted(code for code, n in spellings.items() if n > 1):
+        warnings.append(
+            f"Two ways out have the same code but for capital letters: {', '.join(twice)}. Give each its own."
+        )
+    return warnings
+
+
+def find_warnings_of_language(study: Study) -> list[str]:
+    if is_translated(study.language):
+        return []
+    return [f"The buttons and messages are not translated into '{study.language}': they will be in English."]
+
+
+def find_warnings_of_assignment(study: Study) -> list[str]:
+    if study.strategy != Study.Strategy.FIXED or study.redundancy_cap is None:
+        return []
+    return [
+        "Everyone is to get the same posts, but the cap gives other posts, or none, to those who come late."
+    ]
+
+
+def find_warnings_of_order(path: list[Step]) -> list[str]:
+    kinds = [step.kind for step in path]
+    if "questionnaire" not in kinds or "gating" not in kinds[kinds.index("questionnaire") :]:
+        return []
+    return ["A gate stands after a questionnaire: Prolific wants people screened at the very start."]
+
+
 # --- settings of the kinds of steps --------------------------------------------------------------
 
 
-def _find_faults_of_step(step: Step) -> list[str]:
+def find_faults_of_steps(study: Study, path: list[Step]) -> list[str]:
+    """The settings of some kinds are checked against the value tree, so they wait until that is complete."""
+    if find_faults_of_values(study):
+        return []
+    return [fault for step in path for fault in find_faults_of_step(step)]
+
+
+def find_faults_of_step(step: Step) -> list[str]:
     kind = steps.KINDS.get(step.kind)
     if kind is None:
         return [f"Step {step.position}: there is no kind of step '{step.kind}'."]
@@ -283,16 +378,24 @@ def find_gating_faults(step: Step) -> list[str]:
 def find_labeling_faults(step: Step) -> list[str]:
     """Labeling needs posts, as many as one person is to read in all its labeling steps."""
     study = step.study
-    faults = [f"it has no setting '{key}'" for key in step.config if key != "posts"]
-    n_posts = get_n_posts(study, step)
-    if not _is_count(n_posts):
-        return [*faults, f"'posts' must be a whole number from 1, not {n_posts!r:.40}"]
+    faults = find_labeling_setting_faults(step)
+    if not _is_count(get_n_posts(study, step)):
+        return faults
     up_to_here = study.steps.filter(kind=step.kind, position__lte=step.position)
     counts = [get_n_posts(study, other) for other in up_to_here if isinstance(other.config, dict)]
     n_asked = sum(count for count in counts if _is_count(count))
     n_there = study.posts.filter(purpose=Post.Purpose.LABELING).count()
     if n_there < n_asked:
         faults.append(f"it asks for {n_asked} posts by here, but the study has {n_there}")
+    return faults
+
+
+def find_labeling_setting_faults(step: Step) -> list[str]:
+    """Labeling has one setting: a number of posts other than the study's."""
+    faults = [f"it has no setting '{key}'" for key in step.config if key != "posts"]
+    n_posts = get_n_posts(step.study, step)
+    if not _is_count(n_posts):
+        faults.append(f"'posts' must be a whole number from 1, not {n_posts!r:.40}")
     return faults
 
 

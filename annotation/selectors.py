@@ -4,7 +4,7 @@ import statistics
 from dataclasses import dataclass
 from functools import lru_cache
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import connection
 
 from annotation.tree.nodes import ValueTree
@@ -97,7 +97,7 @@ def get_seconds_per_post(study: Study) -> float | None:
 
     Over its latest posts by people, pauses included; looked up at most once a minute in each process.
     """
-    return cache.get_or_set(
+    return caches["process"].get_or_set(
         f"seconds-per-post-{study.pk}", lambda: _measure_seconds_per_post(study), REMEMBERED_SECONDS
     )
 
@@ -106,6 +106,7 @@ def _measure_seconds_per_post(study: Study) -> float | None:
     times = (
         Assignment.objects.filter(enrollment__study=study, status=Assignment.Status.SUBMITTED)
         .exclude(enrollment__rater__origin=Rater.Origin.SIMULATED)
+        .exclude(enrollment__phase=Enrollment.Phase.REHEARSAL)
         .order_by("-submitted_at")
         .values_list("assigned_at", "submitted_at")[:LATEST]
     )
@@ -182,19 +183,27 @@ def get_n_posts(study: Study, step: Step) -> int:
     return step.config.get("posts", study.posts_per_rater)
 
 
-def count_live_assignments(study: Study) -> dict[int, int]:
-    """Return, for each post that is to be labeled, how many people have it or had it, in the posts' order."""
+def count_live_assignments(study: Study, phase: str = Enrollment.Phase.LIVE) -> dict[int, int]:
+    """Return, for each post that is to be labeled, how many people of a phase have or had it, in the posts' order."""
     with connection.cursor() as cursor:
-        cursor.execute(_LIVE_ASSIGNMENTS, [study.pk])
+        cursor.execute(_LIVE_ASSIGNMENTS, [study.pk, phase, study.pk])
         return dict(cursor.fetchall())
 
 
+# Everyone's less those of the other phases, who are few while a study is live: that costs half of asking each
+# assignment for the phase of its person.
 _LIVE_ASSIGNMENTS = """
-SELECT post.id, coalesce(live.n, 0) FROM annotation_post AS post
+SELECT post.id, coalesce(live.n, 0) - coalesce(other.n, 0) FROM annotation_post AS post
 LEFT JOIN (
     SELECT post_id, count(*) AS n FROM annotation_assignment
     WHERE status IN ('open', 'submitted') GROUP BY post_id
 ) AS live ON live.post_id = post.id
+LEFT JOIN (
+    SELECT given.post_id, count(*) AS n FROM annotation_enrollment AS person
+    JOIN annotation_assignment AS given ON given.enrollment_id = person.id
+    WHERE person.study_id = %s AND person.phase <> %s AND given.status IN ('open', 'submitted')
+    GROUP BY given.post_id
+) AS other ON other.post_id = post.id
 WHERE post.study_id = %s AND post.purpose = 'labeling' ORDER BY post.id
 """
 

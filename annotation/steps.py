@@ -32,7 +32,9 @@ class StepKind:
     Paths name functions, loaded at first use: `view_path` a ``view(request, enrollment, step)``; `enter_path`
     a function of (enrollment, step) that prepares the step inside the transaction that opens it; `item_path` one of
     (enrollment, step) that says which post or question of the step is open, as a short text; `faults_path` one of
-    (step) that returns, in words, what is wrong with its settings.
+    (step) that returns, in words, what is wrong with its settings; `settings_path` one of (step) that looks at
+    them alone, whatever the study has or lacks yet, where that is less. `reads` names the parts of a study file
+    without which the settings cannot be judged.
     """
 
     key: str
@@ -41,6 +43,8 @@ class StepKind:
     enter_path: str = "annotation.steps.enter_without_preparation"
     item_path: str = "annotation.steps.get_only_item"
     faults_path: str = "annotation.steps.find_no_faults"
+    settings_path: str = ""
+    reads: tuple[str, ...] = ()
 
     @property
     def view(self) -> Callable:
@@ -57,6 +61,10 @@ class StepKind:
     @property
     def find_faults(self) -> Callable[[Step], list[str]]:
         return import_string(self.faults_path)
+
+    @property
+    def find_setting_faults(self) -> Callable[[Step], list[str]]:
+        return import_string(self.settings_path or self.faults_path)
 
 
 KINDS: dict[str, StepKind] = {}
@@ -88,6 +96,7 @@ def register_own_kinds() -> None:
             f"{views}.training.practise",
             item_path="annotation.selectors.get_training_item",
             faults_path=f"{faults}.find_training_faults",
+            reads=("values",),
         )
     )
     register(
@@ -97,6 +106,7 @@ def register_own_kinds() -> None:
             f"{views}.gating.pass_gate",
             item_path="annotation.selectors.get_gating_item",
             faults_path=f"{faults}.find_gating_faults",
+            reads=("values",),
         )
     )
     register(
@@ -107,5 +117,6 @@ def register_own_kinds() -> None:
             enter_path="annotation.services.assign_next_post",
             item_path="annotation.selectors.get_labeling_item",
             faults_path=f"{faults}.find_labeling_faults",
+            settings_path=f"{faults}.find_labeling_setting_faults",
         )
     )

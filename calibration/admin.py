@@ -5,8 +5,8 @@ import math
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import models
-from django.db.models import Count
+from django.db import models, transaction
+from django.db.models import Count, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -14,7 +14,13 @@ from django.urls import path
 from django.utils.html import format_html, format_html_join
 
 from annotation.admin import ObjectField, RaterRowAdmin, show_json
+from annotation.admin.parts import PartOfStudies
+from annotation.admin.plain import Setting, make_choice
+from annotation.admin.scoped import StudyScopedAdmin, offer_rows
+from annotation.admin.steps import offer_setting
 from annotation.models import Post, Study
+from annotation.permissions import Deed
+from annotation.versions import note_change
 
 from .instrument.faults import InstrumentError
 from .instrument.scoring import CENTRED, ScaleScore
@@ -24,7 +30,42 @@ from .models import CalibrationAnswer, CalibrationQuestion, Questionnaire, Quest
 from .selectors import score_response
 
 
+def list_questionnaires(study: Study | None) -> list[tuple[str, str]]:
+    """Return a study's questionnaires as choices."""
+    if study is None:
+        return [("", "Save the study first; then make its questionnaires")]
+    prefetch_related_objects([study], "questionnaires")
+    there = [
+        (each.key, f"{each.definition.get('title') or each.key} ({each.key})")
+        for each in study.questionnaires.all()
+    ]
+    return [("", "Choose one" if there else "This study has no questionnaire yet"), *there]
+
+
+offer_setting(
+    Setting(
+        "questionnaire",
+        ("questionnaire",),
+        make_choice(
+            "Questionnaire",
+            "One of this study's questionnaires. They are written under 'Questionnaires' in the admin.",
+            list_questionnaires,
+        ),
+        ("questionnaire",),
+        replaces=True,
+    )
+)
+
+
 class CalibrationQuestionForm(forms.ModelForm):
+    class Meta:
+        help_texts = {
+            "study": "The study that asks this question.",
+            "position": "The place among the calibration questions, from 1.",
+            "post": "The post that is asked about; one whose purpose is the calibration questionnaire.",
+            "value_key": "The value that is asked about, by its key in the value system.",
+        }
+
     def clean(self):
         data = super().clean()
         post, study = data.get("post"), data.get("study")
@@ -36,7 +77,7 @@ class CalibrationQuestionForm(forms.ModelForm):
 
 
 @admin.register(CalibrationQuestion)
-class CalibrationQuestionAdmin(admin.ModelAdmin):
+class CalibrationQuestionAdmin(PartOfStudies, StudyScopedAdmin):
     form = CalibrationQuestionForm
     list_display = ["position", "study", "post_key", "value_key", "n_answers"]
     list_display_links = ["position", "value_key"]
@@ -63,6 +104,16 @@ class CalibrationQuestionAdmin(admin.ModelAdmin):
 
 
 class QuestionnaireForm(forms.ModelForm):
+    class Meta:
+        help_texts = {
+            "study": "The study that asks it.",
+            "key": "Names the questionnaire in the study's steps and in exports.",
+            "definition": (
+                "Title, introduction and items as JSON, with a version that is raised when an answered one changes. "
+                "The documentation has an example of every kind of item."
+            ),
+        }
+
     def clean(self):
         data = super().clean()
         definition = data.get("definition")
@@ -79,7 +130,7 @@ class QuestionnaireForm(forms.ModelForm):
 class ItemTextsForm(forms.Form):
     """The wording of a published questionnaire, for a scoring key that ships; `questionnaire` is what it makes."""
 
-    study = forms.ModelChoiceField(Study.objects.order_by("slug"))
+    study = forms.ModelChoiceField(Study.objects.none(), help_text="The study that is to ask it.")
     scoring = forms.ChoiceField(
         label="Scoring key",
         help_text="Which instrument this is. It says how many items there are and how they are scored.",
@@ -107,6 +158,7 @@ class ItemTextsForm(forms.Form):
     intro = forms.CharField(
         label="Introduction",
         required=False,
+        help_text="A few sentences above the items, if wanted.",
         widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
     )
     instruction = forms.CharField(
@@ -114,13 +166,22 @@ class ItemTextsForm(forms.Form):
         max_length=500,
         help_text="Stands above the items and is read out with each of them.",
     )
-    required = forms.BooleanField(label="Every item must be answered", required=False, initial=True)
+    required = forms.BooleanField(
+        label="Every item must be answered",
+        required=False,
+        initial=True,
+        help_text="Nobody goes on with an item open.",
+    )
     prefer_not_to_say = forms.BooleanField(
-        label="Offer 'Prefer not to say' for each item", required=False, initial=True
+        label="Offer 'Prefer not to say' for each item",
+        required=False,
+        initial=True,
+        help_text="An answer of its own, kept apart from the scale and from items that were left open.",
     )
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, studies: QuerySet[Study], **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["study"].queryset = studies
         self.fields["scoring"].choices = [
             (name, f"{key.instrument} ({len(key.items)} items, answers {key.minimum} to {key.maximum})")
             for name, key in load_scoring_keys().items()
@@ -160,7 +221,7 @@ class ItemTextsForm(forms.Form):
 
 
 @admin.register(Questionnaire)
-class QuestionnaireAdmin(admin.ModelAdmin):
+class QuestionnaireAdmin(PartOfStudies, StudyScopedAdmin):
     form = QuestionnaireForm
     formfield_overrides = {models.JSONField: {"form_class": ObjectField}}
     list_display = ["key", "study", "version", "n_responses"]
@@ -183,10 +244,13 @@ class QuestionnaireAdmin(admin.ModelAdmin):
         """Make a study's questionnaire from uploaded item texts and a scoring key that ships."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = ItemTextsForm(request.POST, request.FILES) if request.method == "POST" else ItemTextsForm()
+        sent = (request.POST, request.FILES) if request.method == "POST" else ()
+        form = ItemTextsForm(*sent, studies=offer_rows(self.admin_site, Study, request))
         if form.is_valid():
-            form.questionnaire.save()
-            self.log_addition(request, form.questionnaire, "Made from uploaded item texts.")
+            with transaction.atomic():
+                form.questionnaire.save()
+                self.log_addition(request, form.questionnaire, "Made from uploaded item texts.")
+                note_change(form.questionnaire.study, request.user, "A questionnaire was made of item texts.")
             messages.success(request, f"The questionnaire '{form.questionnaire.key}' was made.")
             return redirect("admin:calibration_questionnaire_change", form.questionnaire.pk)
         context = {
@@ -208,6 +272,7 @@ class QuestionnaireAdmin(admin.ModelAdmin):
 
 @admin.register(CalibrationAnswer)
 class CalibrationAnswerAdmin(RaterRowAdmin):
+    view_deed = Deed.EXPORT
     list_display = [
         "pseudonym",
         "study",
@@ -235,6 +300,7 @@ class CalibrationAnswerAdmin(RaterRowAdmin):
 
 @admin.register(QuestionnaireResponse)
 class QuestionnaireResponseAdmin(RaterRowAdmin):
+    view_deed = Deed.EXPORT
     list_display = ["pseudonym", "study", "questionnaire_key", "version", "submitted_at", "simulated"]
     list_filter = ["enrollment__study", "enrollment__rater__origin"]
     list_select_related = ["enrollment__rater", "enrollment__study", "questionnaire"]

@@ -3,7 +3,7 @@
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from annotation.models import Enrollment, Post, Study
+from annotation.models import Enrollment, Post, Study, StudyVersion
 from calibration.instrument.items import Instrument, InstrumentError
 
 
@@ -39,6 +39,9 @@ class CalibrationAnswer(models.Model):
     enrollment = models.ForeignKey(Enrollment, on_delete=models.CASCADE, related_name="calibration_answers")
     question = models.ForeignKey(CalibrationQuestion, on_delete=models.PROTECT, related_name="answers")
     rating = models.SmallIntegerField()
+    study_version = models.ForeignKey(
+        StudyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     answered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -85,6 +88,9 @@ class QuestionnaireResponse(models.Model):
     questionnaire = models.ForeignKey(Questionnaire, on_delete=models.PROTECT, related_name="responses")
     version = models.PositiveIntegerField()
     answers = models.JSONField()
+    study_version = models.ForeignKey(
+        StudyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     submitted_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

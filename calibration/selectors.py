@@ -4,7 +4,7 @@ import math
 
 from annotation.models import Enrollment, Step
 
-from .instrument.scoring import ScaleScore, score
+from .instrument.scoring import ScaleScore, ScoringKey, score
 from .models import CalibrationQuestion, QuestionnaireResponse
 
 
@@ -41,13 +41,15 @@ def get_scale_scores(enrollment: Enrollment) -> dict[tuple[str, str], ScaleScore
 def score_response(response: QuestionnaireResponse) -> dict[str, ScaleScore]:
     """Return the scale scores of one response by name, in the scoring key's order.
 
-    The questionnaire's present scoring key counts, whatever version was answered. Answers that it cannot take
-    give no score, and say why.
+    The questionnaire's present scoring key counts, whatever version was answered.
     """
     scoring = response.questionnaire.instrument.scoring
-    if scoring is None:
-        return {}
+    return {} if scoring is None else score_answers(scoring, response.answers)
+
+
+def score_answers(scoring: ScoringKey, answers: dict) -> dict[str, ScaleScore]:
+    """Return the scale scores of stored answers. Answers that the key cannot take give no score, and say why."""
     try:
-        return score(scoring, response.answers)
+        return score(scoring, answers)
     except ValueError as error:
         return {name: ScaleScore(math.nan, 0, str(error)) for name in scoring.score_keys}

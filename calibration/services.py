@@ -25,7 +25,9 @@ def answer_question(
     """
     enrollment = lock(enrollment)
     answer, _ = CalibrationAnswer.objects.get_or_create(
-        enrollment=enrollment, question=question, defaults={"rating": rating}
+        enrollment=enrollment,
+        question=question,
+        defaults={"rating": rating, "study_version_id": enrollment.study.current_version_id},
     )
     if get_next_question(enrollment) is None:
         complete_step(enrollment, step)
@@ -41,6 +43,10 @@ def answer_questionnaire(
     QuestionnaireResponse.objects.get_or_create(
         enrollment=enrollment,
         questionnaire=questionnaire,
-        defaults={"version": questionnaire.instrument.version, "answers": answers},
+        defaults={
+            "version": questionnaire.instrument.version,
+            "answers": answers,
+            "study_version_id": enrollment.study.current_version_id,
+        },
     )
     complete_step(enrollment, step)

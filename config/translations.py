@@ -20,6 +20,7 @@ from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "locale"
+RESEARCHERS = ("admin", "account", "mfa")  # folders of templates that no participant sees: they stay English
 PACKAGES = ("annotation", "calibration", "config", "jobs", "modeling")
 CATALOG = "LC_MESSAGES/django.po"
 COMMENT_TAG = "Translators"  # as Django's templates have it
@@ -54,7 +55,10 @@ def _list_sources(root: Path) -> Iterator[tuple[Path, str]]:
         for path in sorted((root / package).rglob("*.py")):
             if "migrations" not in path.parts:
                 yield path, path.read_text(encoding="utf-8")
-    for path in sorted((root / "templates").rglob("*.html")):
+    templates = root / "templates"
+    for path in sorted(templates.rglob("*.html")):
+        if path.relative_to(templates).parts[0] in RESEARCHERS:
+            continue
         calls = templatize(path.read_text(encoding="utf-8"), origin=str(path))
         # What is left of the page's own indentation means nothing, but would have to be Python's.
         yield path, "\n".join(line.lstrip() for line in calls.split("\n"))

@@ -9,7 +9,9 @@ from modeling.views.home import show_home
 urlpatterns = [
     path("", show_home, name="home"),
     path("s/<slug:slug>/", include("annotation.urls")),
+    path("dashboard/<slug:slug>/posts/", include("annotation.staff_urls")),
     path("dashboard/", include("modeling.urls")),
+    path("accounts/", include("config.accounts.urls")),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),

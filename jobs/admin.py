@@ -5,7 +5,16 @@ from .models import Heartbeat, Job
 
 
 class ReadOnly(admin.ModelAdmin):
-    """Rows are written by services; staff read them."""
+    """Rows are written by services; administrators alone read them: a job may belong to any study."""
+
+    def has_module_permission(self, request):
+        return request.user.is_active and request.user.is_superuser
+
+    def has_view_permission(self, request, obj=None):
+        return self.has_module_permission(request)
+
+    def has_change_permission(self, request, obj=None):
+        return self.has_module_permission(request)
 
     def has_add_permission(self, request):
         return False

@@ -4,9 +4,10 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from annotation.admin import ReadOnlyAdmin, mark_simulated, show_json
+from annotation.admin import RaterRowAdmin, ReadOnlyAdmin, mark_simulated, show_json
+from annotation.permissions import Deed
 
-from .models import EvaluationReport, FitRun, PostScore
+from .models import DataExport, EvaluationReport, FitRun, PostScore, QualityFlag
 
 
 @admin.register(FitRun)
@@ -59,6 +60,7 @@ class FitRunAdmin(ReadOnlyAdmin):
 @admin.register(PostScore)
 class PostScoreAdmin(ReadOnlyAdmin):
     list_display = ["post_key", "study", "fit_run_id", "is_out_of_fold", "simulated"]
+    study_path = "fit_run__study"
     list_filter = ["fit_run__study", "is_out_of_fold"]
     list_select_related = ["fit_run__study", "post"]
     search_fields = ["post__key"]
@@ -110,3 +112,44 @@ class EvaluationReportAdmin(ReadOnlyAdmin):
     @admin.display(description="measures")
     def measured(self, report):
         return show_json(report.measures)
+
+
+@admin.register(QualityFlag)
+class QualityFlagAdmin(RaterRowAdmin):
+    list_display = ["pseudonym", "study", "rule", "number", "limit", "flagged_at", "simulated"]
+    list_filter = ["enrollment__study", "rule"]
+    list_select_related = ["enrollment__rater", "enrollment__study"]
+    search_fields = ["enrollment__rater__pseudonym", "rule"]
+    fields = ["enrollment", "rule", "number", "limit", "flagged_at", "simulated"]
+    readonly_fields = ["simulated"]
+    ordering = ["-flagged_at", "-pk"]
+
+
+@admin.register(DataExport)
+class DataExportAdmin(ReadOnlyAdmin):
+    """What was taken out of a study; the archives themselves are fetched from the study's data page."""
+
+    view_deed = Deed.EXPORT
+    list_display = ["pk", "study", "created_at", "asked_by", "megabytes", "short_digest"]
+    list_filter = ["study"]
+    list_select_related = ["study"]
+    search_fields = ["study__slug", "sha256", "asked_by"]
+    date_hierarchy = "created_at"
+    fields = ["study", "created_at", "asked_by", "megabytes", "sha256", "rows_of_tables", "who_is_in_it"]
+    readonly_fields = ["megabytes", "rows_of_tables", "who_is_in_it"]
+
+    @admin.display(description="size", ordering="n_bytes")
+    def megabytes(self, export):
+        return f"{export.n_bytes / 1e6:,.1f} MB"
+
+    @admin.display(description="SHA-256")
+    def short_digest(self, export):
+        return export.sha256[:12]
+
+    @admin.display(description="rows of each table")
+    def rows_of_tables(self, export):
+        return show_json(export.counts)
+
+    @admin.display(description="who is in it")
+    def who_is_in_it(self, export):
+        return show_json(export.inclusion)

@@ -7,9 +7,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from annotation.launch import launch
 from annotation.models import CompletionCode, Outcome, Post, Step, Study
-from annotation.services import save_value_system
+from annotation.services import change_state, save_value_system
 from annotation.tree.nodes import ValueTree
 from calibration.models import CalibrationQuestion, Questionnaire
 
@@ -59,7 +58,7 @@ def load_demo_study() -> tuple[Study, bool]:
         Questionnaire.objects.create(
             study=study, key=key, definition=_read(CALIBRATION_CONTENT / f"{key}.json")
         )
-    launch(study)
+    change_state(study, Study.State.LIVE, reason="The demonstration is ready-made.")
     return study, True
 
 

@@ -17,6 +17,14 @@ class DataChanged(ModelingError):
     """The ratings are no longer those a fit saw."""
 
 
+class ExclusionRefused(ModelingError):
+    """Someone cannot be excluded, or taken back in, as asked."""
+
+
+class ErasureRefused(ModelingError):
+    """What was to be erased cannot be erased as asked; nothing was."""
+
+
 class ImportRefused(ModelingError):
     """Files to load have faults; nothing was loaded. `faults` holds each with its file and line."""
 

@@ -10,25 +10,32 @@ from jobs.registry import Effect, handles
 from jobs.services import Claim
 from modeling.estimators.fitting import FitSettings
 
-from . import services
+from . import flagging, services
 from .errors import ModelingError
+from .export.making import ReportAside, make_archive, name_archive, store_export
+from .export.requests import EXPORT
 from .figures import draw_agreement
+from .inclusion import INCLUSION, from_settings
 from .models import FitRun
 from .presentation import tabulate_agreement
+from .rehearsals import REHEARSE, find_hindrances
+from .simulated_raters import Cast, rehearse
 
 
 @handles("fit")
 def fit_study(claim: Claim) -> Effect:
     """Fit one study's personalization."""
     study = Study.objects.get(pk=claim.payload["study"])
-    settings = FitSettings(**claim.payload["settings"])
+    rule = from_settings(claim.payload["settings"])
+    settings = FitSettings(**{k: v for k, v in claim.payload["settings"].items() if k != INCLUSION})
     try:
-        table, result, artefact, digest = services.compute_fit(study, settings, claim.report)
+        table, result, artefact, digest = services.compute_fit(study, settings, claim.report, rule)
     except ModelingError as error:
         raise PermanentError(str(error)) from error
 
     def store() -> dict[str, Any]:
-        return {"fit_run": services.store_fit(study, settings, table, result, artefact, digest).pk}
+        fit_run = services.store_fit(study, settings, table, result, artefact, digest, rule)
+        return {"fit_run": fit_run.pk}
 
     return store
 
@@ -49,6 +56,29 @@ def evaluate_fit(claim: Claim) -> Effect:
     return store
 
 
+@handles(flagging.KIND)
+def flag_quality(claim: Claim) -> Effect:
+    """Compute the quality flags of one study."""
+    study = Study.objects.get(pk=claim.payload["study"])
+    flags, summary = flagging.compute_flags(study, claim.payload["limits"], claim.report)
+
+    def store() -> dict[str, Any]:
+        return summary | {"n_flagged": flagging.store_flags(study, flags)}
+
+    return store
+
+
+@handles("erase_files")
+def erase_files(claim: Claim) -> Effect:
+    """Delete files that must not stay. Safe to run twice."""
+
+    def erase() -> None:
+        for name in claim.payload["names"]:
+            storages["artefacts"].delete(name)
+
+    return erase
+
+
 @handles("erase_predictions")
 def erase_predictions(claim: Claim) -> Effect:
     """Delete the file of a fit that saw answers which were taken back. Safe to run twice."""
@@ -57,3 +87,64 @@ def erase_predictions(claim: Claim) -> Effect:
         storages["artefacts"].delete(claim.payload["artefact"])
 
     return erase
+
+
+@handles(REHEARSE)
+def rehearse_study(claim: Claim) -> Effect:
+    """Send simulated raters through a study as a rehearsal.
+
+    What they answer is written as they go, as people's answers are. Raters have fixed numbers, so a second try
+    finds those who have finished and sends in the rest.
+    """
+    study = Study.objects.select_related("value_system").get(pk=claim.payload["study"])
+    if reasons := find_hindrances(study):
+        raise PermanentError("Nobody can walk this study yet: " + " ".join(reasons))
+    cast = Cast(study, rehearses=True)
+    numbers = [
+        number for number in cast.list_unfinished(claim.payload["last"]) if number >= claim.payload["first"]
+    ]
+
+    def show(done: int, total: int) -> None:
+        claim.extend()  # whoever erased the rehearsal meanwhile has cancelled this job
+        claim.report(done, total, "simulated raters")
+
+    show(0, len(numbers))
+    mishaps = rehearse(cast, numbers, on_progress=show)
+    return lambda: {"raters": len(numbers), "mishaps": mishaps}
+
+
+@handles(EXPORT)
+def export_study(claim: Claim) -> Effect:
+    """Make an archive of a study's data. What an earlier try of this job left behind is deleted first."""
+    study = Study.objects.get(pk=claim.payload["study"])
+    storage = storages["artefacts"]
+    for attempt in range(1, claim.attempt):
+        storage.delete(name_archive(study, claim.job_id, attempt))
+    with ReportAside(claim) as report:
+        archive = make_archive(
+            study, claim.payload["scope"], name_archive(study, claim.job_id, claim.attempt), report
+        )
+
+    def store() -> dict[str, Any]:
+        export = store_export(
+            study, archive, actor_id=claim.payload["actor"], asked_by=claim.payload["asked_by"]
+        )
+        return {"export": export.pk}
+
+    try:
+        claim.extend()  # an archive without a row would be out of reach of an erasure
+    except Exception:
+        storage.delete(archive.name)
+        raise
+    return _delete_on_error(store, archive.name)
+
+
+def _delete_on_error(effect: Effect, name: str) -> Effect:
+    def store() -> Any:
+        try:
+            return effect()
+        except Exception:
+            storages["artefacts"].delete(name)
+            raise
+
+    return store

@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -221,6 +221,57 @@ def read_study(
     if faults:
         raise ImportRefused(faults)
     return _assemble(scale, values, post_sheet, rated, asked, about, list(sheets.values()))
+
+
+def arrange(
+    data: StudyImport,
+    *,
+    raters: Sequence[str],
+    posts: Sequence[str],
+    values: Sequence[str],
+    questions: Sequence[tuple[str, str]],
+) -> StudyImport:
+    """Return the same study in another order: raters and posts by their ids, values by their names.
+
+    `questions` are pairs (post, value); questions that nobody answered may be among them.
+
+    Raises
+    ------
+    ValueError
+        If a rater, post, value or question of the study is not named exactly once.
+    """
+    rater_place = _find_places("rater", data.rater_ids, raters)
+    post_place = _find_places("post", [post.key for post in data.posts], posts)
+    value_place = _find_places("value", [value.name for value in data.values], values)
+    post_code = {key: code for code, key in enumerate(posts)}
+    value_code = {name: code for code, name in enumerate(values)}
+    asked = tuple((post_code[post], value_code[value]) for post, value in questions)
+    moved = {(int(post_place[post]), int(value_place[value])) for post, value in data.questions}
+    if not moved <= set(asked) or len(set(asked)) < len(asked):
+        raise ValueError("its questions are not those that were answered")
+
+    def move(table: Ratings) -> Ratings:
+        columns = (rater_place[table.raters], post_place[table.posts], value_place[table.values])
+        order = np.lexsort(columns[::-1])
+        return Ratings(*(column[order] for column in (*columns, table.ratings)))
+
+    return replace(
+        data,
+        rater_ids=tuple(raters),
+        posts=tuple(data.posts[code] for code in np.argsort(post_place)),
+        values=tuple(data.values[code] for code in np.argsort(value_place)),
+        ratings=move(data.ratings),
+        questions=asked,
+        answers=move(data.answers),
+        rater_answers={int(rater_place[code]): known for code, known in data.rater_answers.items()},
+    )
+
+
+def _find_places(what: str, present: Sequence[str], wanted: Sequence[str]) -> Codes:
+    place = {name: number for number, name in enumerate(wanted)}
+    if len(place) < len(wanted) or set(present) != place.keys():
+        raise ValueError(f"each {what} must be named exactly once, and no other")
+    return np.array([place[name] for name in present], dtype=np.int32)
 
 
 def make_key(name: str) -> str:

@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.models import Annotation, Outcome, Post, Rater, Study
+from annotation.models import Annotation, Post, Rater, Study
 from annotation.selectors import get_tree
 from calibration.models import CalibrationAnswer, CalibrationQuestion
 from modeling.estimators.fitting import FitData
 
-INCLUSION = "annotations of everyone who completed the study"
+from .inclusion import DEFAULT, InclusionRule, select
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class StudyTable:
         )
 
 
-def load_table(study: Study) -> StudyTable:
-    """Read the ratings of a study: annotations of everyone who completed it."""
+def load_table(study: Study, rule: InclusionRule = DEFAULT) -> StudyTable:
+    """Read the ratings of those who count by this rule."""
     rows = list(
-        Annotation.objects.filter(enrollment__study=study, enrollment__outcome=Outcome.COMPLETED)
+        Annotation.objects.filter(enrollment__in=select(study, rule))
         .order_by("enrollment_id", "post_id")
         .values_list("enrollment_id", "post_id", "ratings")
     )

@@ -1,4 +1,4 @@
-"""Fits that saw answers which were erased since."""
+"""Fits that saw the answers of people who do not count any more, or not those of people who do now."""
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -8,15 +8,18 @@ from jobs.services import enqueue
 from .models import FitRun
 
 
-def mark_outdated(fit_runs: QuerySet[FitRun]) -> None:
-    """Mark fits for good and have their predictions erased, inside the caller's transaction.
+def mark_outdated(fit_runs: QuerySet[FitRun], *, erase_predictions: bool = True) -> None:
+    """Mark fits for good, inside the caller's transaction, and have their predictions erased.
 
     The predictions are of single people's ratings; a worker deletes the file, since only workers are sure to
-    reach it. What remains are sums over many: the scores of posts and the report.
+    reach it. What remains are sums over many: the scores of posts and the report. Where nobody's answers were
+    erased, as when someone is excluded, the predictions may stay.
     """
-    for fit_run in fit_runs.filter(outdated_at=None):
-        fit_run.outdated_at = timezone.now()
-        fit_run.save(update_fields=["outdated_at"])
+    concerned = list(fit_runs)
+    FitRun.objects.filter(pk__in=[fit_run.pk for fit_run in concerned], outdated_at=None).update(
+        outdated_at=timezone.now()
+    )
+    for fit_run in concerned if erase_predictions else ():
         enqueue(
             kind="erase_predictions",
             key=f"erase_predictions:{fit_run.pk}",

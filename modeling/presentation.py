@@ -92,7 +92,8 @@ def write_text(measures: dict[str, Any]) -> str:
     lines = [
         f"Study {measures['study']}: {measures['n_annotations']:,} annotations by {measures['n_raters']:,} raters "
         f"of {measures['n_posts']:,} posts, {measures['n_values']} values.",
-        f"Included: {measures['inclusion']}."
+        f"Included: {measures['inclusion']}"
+        + (f" ({measures['n_excluded']:,} excluded)." if measures.get("n_excluded") else ".")
         + (f" {measures['n_simulated']:,} raters are SIMULATED." if measures["n_simulated"] else ""),
         "",
         "Agreement over all posts (mean Spearman's rho, 95 % bootstrap interval over posts)",

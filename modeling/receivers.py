@@ -8,6 +8,7 @@ from django.dispatch import receiver
 from annotation.models import Study
 from annotation.signals import answers_erased
 
+from .archives import remove_archives
 from .outdated import mark_outdated
 
 
@@ -16,3 +17,9 @@ def mark_fits_that_saw_the_answers(study: Study, completed_at: datetime | None, 
     """Only those who completed a study are fitted to, and only by fits that came after."""
     if completed_at is not None:
         mark_outdated(study.fit_runs.filter(created_at__gte=completed_at))
+
+
+@receiver(answers_erased)
+def remove_archives_that_hold_the_answers(study: Study, began_at: datetime, **kwargs: Any) -> None:
+    """An export may hold everyone who had come by then."""
+    remove_archives(study, since=began_at)

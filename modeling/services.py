@@ -2,18 +2,16 @@
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache
 from typing import Any
 
 import numpy as np
-from django.conf import settings as django_settings
 from django.db import transaction
 from django.db.models import Q
 
-from annotation.models import Outcome, Study
+from annotation.models import Study
+from annotation.versions import get_code_version
 from jobs.models import Job
 from jobs.services import enqueue
 from modeling.estimators.consensus import PanelConsensus
@@ -22,7 +20,8 @@ from modeling.estimators.fitting import FitResult, FitSettings, fit
 from .artefacts import load_arrays, save_arrays
 from .errors import DataChanged, NotEnoughData
 from .evaluation import Evaluation
-from .matrices import INCLUSION, StudyTable, load_table
+from .inclusion import DEFAULT, InclusionRule, as_settings, count_excluded, describe, from_settings, select
+from .matrices import StudyTable, load_table
 from .models import EvaluationReport, FitRun, PostScore
 from .outdated import mark_outdated
 
@@ -37,25 +36,7 @@ NOTES = (
     "The human figures at the top are over all posts; models are judged on the held-out posts, where the human "
     "figures are repeated.",
 )
-VERSION = "0.1.0"
 CROWD_NOTE = "The consensus of other raters is made of the crowd itself, so its distance from the crowd is not defined."
-
-
-@cache
-def get_code_version() -> str:
-    """Return the version of the code, with the commit where it runs from a checkout."""
-    try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],  # noqa: S607
-            cwd=django_settings.BASE_DIR,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return VERSION
-    return f"{VERSION}+{commit}"
 
 
 def hash_fit(study: Study, data_hash: str, settings: dict) -> str:
@@ -63,21 +44,22 @@ def hash_fit(study: Study, data_hash: str, settings: dict) -> str:
     return hashlib.sha256(json.dumps([study.slug, data_hash, settings], sort_keys=True).encode()).hexdigest()
 
 
-def request_fit(study: Study, settings: FitSettings | None = None) -> Job:
-    """Ask for a fit of the study's ratings as they are now; the same request is one job.
+def request_fit(study: Study, settings: FitSettings | None = None, rule: InclusionRule = DEFAULT) -> Job:
+    """Ask for a fit of the ratings of those who count as they are now; the same request is one job.
 
     Raises NotEnoughData when there is nothing to fit.
     """
     settings = settings or FitSettings(seed=study.seed)
-    table = load_table(study)
+    table = load_table(study, rule)
     if len(table.post_ids) < LEAST_POSTS or len(table.enrollment_ids) < LEAST_RATERS:
         raise NotEnoughData(
             f"Study '{study.slug}' has {len(table.post_ids)} rated posts and {len(table.enrollment_ids)} raters who "
-            f"completed it; a fit needs at least {LEAST_POSTS} posts and {LEAST_RATERS} raters."
+            f"count ({describe(rule)}); a fit needs at least {LEAST_POSTS} posts and {LEAST_RATERS} raters."
         )
-    key = hash_fit(study, table.data_hash, asdict(settings))
+    whole = asdict(settings) | as_settings(rule)
+    key = hash_fit(study, table.data_hash, whole)
     _clear_the_way(key)
-    return enqueue(kind="fit", key=f"fit:{key}", payload={"study": study.pk, "settings": asdict(settings)})
+    return enqueue(kind="fit", key=f"fit:{key}", payload={"study": study.pk, "settings": whole})
 
 
 def _clear_the_way(key: str) -> None:
@@ -94,14 +76,14 @@ def request_evaluation(fit_run: FitRun) -> Job:
 
 
 def compute_fit(
-    study: Study, settings: FitSettings, report: Report
+    study: Study, settings: FitSettings, report: Report, rule: InclusionRule = DEFAULT
 ) -> tuple[StudyTable, FitResult, str, str]:
     """Fit the study and write the held-out predictions to the artefact storage; no row is touched.
 
     Returns the ratings, the result, and the artefact's name and hash. Raises NotEnoughData when the data
     is too small in a way that only the fit can see.
     """
-    table = load_table(study)
+    table = load_table(study, rule)
     try:
         result = fit(table.as_fit_data(), settings, report=report)
     except ValueError as error:
@@ -120,17 +102,25 @@ def compute_fit(
 
 @transaction.atomic
 def store_fit(
-    study: Study, settings: FitSettings, table: StudyTable, result: FitResult, artefact: str, digest: str
+    study: Study,
+    settings: FitSettings,
+    table: StudyTable,
+    result: FitResult,
+    artefact: str,
+    digest: str,
+    rule: InclusionRule = DEFAULT,
 ) -> FitRun:
     """Store a fit and what its consensus says of each post; ask for its report.
 
-    The same data and settings are stored once. A fit that was overtaken by a withdrawal is outdated at once.
+    The same data and settings are stored once. A fit that was overtaken by a withdrawal or an exclusion is
+    outdated at once.
     """
+    whole = asdict(settings) | as_settings(rule)
     fit_run, is_new = FitRun.objects.get_or_create(
-        key=hash_fit(study, table.data_hash, asdict(settings)),
+        key=hash_fit(study, table.data_hash, whole),
         defaults={
             "study": study,
-            "settings": asdict(settings),
+            "settings": whole,
             "data_hash": table.data_hash,
             "code_version": get_code_version(),
             "consensus_name": result.consensus_name,
@@ -157,17 +147,16 @@ def store_fit(
             ),
             batch_size=1000,
         )
-    if _has_lost_raters(table, study):
+    if _has_lost_raters(table, study, rule):
         mark_outdated(FitRun.objects.filter(pk=fit_run.pk))
     else:
         request_evaluation(fit_run)
     return fit_run
 
 
-def _has_lost_raters(table: StudyTable, study: Study) -> bool:
-    """Whether someone took their answers back while these were fitted."""
-    still_there = study.enrollments.filter(outcome=Outcome.COMPLETED).values_list("pk", flat=True)
-    return not set(table.enrollment_ids) <= set(still_there)
+def _has_lost_raters(table: StudyTable, study: Study, rule: InclusionRule) -> bool:
+    """Whether someone took their answers back, or was excluded, while these were fitted."""
+    return not set(table.enrollment_ids) <= set(select(study, rule).values_list("pk", flat=True))
 
 
 def evaluate_fit(fit_run: FitRun) -> dict[str, Any]:
@@ -175,7 +164,8 @@ def evaluate_fit(fit_run: FitRun) -> dict[str, Any]:
 
     Raises DataChanged when the ratings are not those the fit saw.
     """
-    table = load_table(fit_run.study)
+    rule = from_settings(fit_run.settings)
+    table = load_table(fit_run.study, rule)
     if table.data_hash != fit_run.data_hash:
         raise DataChanged(
             f"The ratings of study '{fit_run.study.slug}' have changed since this fit; fit it again."
@@ -193,7 +183,8 @@ def evaluate_fit(fit_run: FitRun) -> dict[str, Any]:
     is_crowd = fit_run.consensus_name == PanelConsensus.name
     return {
         "study": fit_run.study.slug,
-        "inclusion": INCLUSION,
+        "inclusion": describe(rule),
+        "n_excluded": count_excluded(fit_run.study, rule),
         "n_raters": len(table.enrollment_ids),
         "n_posts": len(table.post_ids),
         "n_annotations": len(table.ratings),

@@ -4,12 +4,13 @@ A simulated rater is marked as one for ever. Rater number i of a study is the sa
 mind, however often the simulation is started, so a run that was cut off goes on where it stopped.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.http import QueryDict
 from django.utils import translation
 
@@ -29,6 +30,7 @@ from calibration.forms import QuestionnaireForm, list_choices
 from calibration.instrument.items import DECLINED, Item
 from calibration.models import Questionnaire
 from calibration.selectors import get_next_question
+from modeling.rehearsals import REHEARSAL_NAME
 from modeling.simulation import population
 from modeling.simulation.browser import Browser, Walk, walk_study
 from modeling.simulation.mind import NONE_OF_THESE, Lessons, SimulatedMind
@@ -36,17 +38,21 @@ from modeling.simulation.page import Control
 from modeling.simulation.parameters import load_parameters
 from modeling.simulation.population import Branch, Population, draw_profiles, profiles_from_levels
 
+logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
+
+MAX_ROUNDS = 5_000
 
 # SQLite's waiting writers look for the lock now and then; without a pause they would never find it free.
 PAUSE_SECONDS = 0.02
 
 
 class Cast:
-    """The simulated raters of one study, by number."""
+    """The simulated raters of one study, by number; those of a rehearsal are others than those of its data."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, *, rehearses: bool = False) -> None:
         self.study = study
+        self.rehearses = rehearses
         self.tree = get_tree(study.value_system)
         self.parameters = load_parameters()
         self.branch = _as_branch(self.tree.root)
@@ -58,7 +64,9 @@ class Cast:
         rng = np.random.default_rng([self.study.seed, 0])
         posts = list(self.study.posts.order_by("pk").values_list("text", "metadata"))
         keys = self.tree.value_keys
-        if all("expresses" in metadata for _, metadata in posts):
+        if not posts:  # nothing is labeled in this study
+            return {}
+        if all(isinstance(metadata.get("expresses"), dict) for _, metadata in posts):
             levels = [[metadata["expresses"].get(key, 0) for key in keys] for _, metadata in posts]
             profiles = profiles_from_levels(levels, self.parameters, rng)
         else:
@@ -66,10 +74,16 @@ class Cast:
         return {text: profile for (text, _), profile in zip(posts, profiles, strict=True)}
 
     def name(self, number: int) -> str:
+        beginning = REHEARSAL_NAME if self.rehearses else "simulated"
         ending = f"-{number:05d}"
         return (
-            f"simulated-{self.study.slug}"[: 64 - len(ending)] + ending
+            f"{beginning}-{self.study.slug}"[: 64 - len(ending)] + ending
         )  # a link takes ids of 64 characters
+
+    def build_entry(self, number: int) -> Entry:
+        name = self.name(number)
+        rehearses = self.study.slug if self.rehearses else ""
+        return Entry(name, "direct", name, Rater.Origin.SIMULATED, rehearses)
 
     def build_mind(self, number: int) -> SimulatedMind:
         rng = np.random.default_rng([self.study.seed, 1, number])
@@ -178,16 +192,49 @@ def walk_directly(cast: Cast, numbers: list[int], *, on_progress: Progress) -> N
         time.sleep(PAUSE_SECONDS)
 
 
-def _walk(cast: Cast, number: int) -> None:
+def rehearse(cast: Cast, numbers: list[int], *, on_progress: Progress) -> list[dict[str, str]]:
+    """Take raters through the study step by step; returns what kept some of them from the end.
+
+    Whoever cannot go on stays where they are: the others go all the same. Each mishap has `rater`, `step` and
+    `what`. A database that cannot be reached is no mishap and is raised.
+    """
+    mishaps = []
+    for done, number in enumerate(numbers, start=1):
+        try:
+            _walk(cast, number)
+        except OperationalError:
+            raise
+        except Exception as error:
+            logger.warning("A rehearsal of %s met %r.", cast.study.slug, error)
+            mishaps.append(_describe_mishap(cast, number, error))
+        on_progress(done, len(numbers))
+        time.sleep(PAUSE_SECONDS)
+    return mishaps
+
+
+def _describe_mishap(cast: Cast, number: int, error: Exception) -> dict[str, str]:
     name = cast.name(number)
+    enrollment = Enrollment.objects.filter(study=cast.study, rater__external_id=name).first()
+    step = get_current_step(enrollment) if enrollment else None
+    return {"rater": name, "step": str(step or ""), "what": f"{type(error).__name__}: {error}"[:500]}
+
+
+def _walk(cast: Cast, number: int) -> None:
     mind = cast.build_mind(number)
-    entry = Entry(name, "direct", name, Rater.Origin.SIMULATED)
+    entry = cast.build_entry(number)
     enrollment = annotation_services.enroll(cast.study, entry)
-    while step := get_current_step(enrollment):
+    for _ in range(MAX_ROUNDS):
+        step = get_current_step(enrollment)
+        if step is None:
+            break
         WALKERS[step.kind](cast, mind, enrollment, step)
         enrollment.refresh_from_db(fields=["outcome"])
+    else:
+        raise RuntimeError(f"{entry.rater_id} did not come to an end within {MAX_ROUNDS} rounds")
     if enrollment.outcome not in (Outcome.COMPLETED, Outcome.STUDY_FULL):
-        raise RuntimeError(f"{name} ended as '{enrollment.outcome}', which no simulated rater should")
+        raise RuntimeError(
+            f"{entry.rater_id} ended as '{enrollment.outcome}', which no simulated rater should"
+        )
 
 
 def _consent(cast: Cast, mind: SimulatedMind, enrollment: Enrollment, step: Step) -> None:

@@ -93,7 +93,7 @@ def run_servers(run: Run, outcome: Outcome) -> None:
         queue_url, redis = stack.enter_context(redis_server())
         outcome.ran_on = f"{postgres}, {redis}"
         addresses = {"DATABASE_URL": database_url, "REDIS_URL": queue_url, "PARALLAX_TEST_STAGE": "servers"}
-        pytest(run, outcome, ["-m", "not browser"], addresses)
+        pytest(run, outcome, ["-m", "not browser", "-n", "2"], addresses)
 
 
 def run_chromium(run: Run, outcome: Outcome) -> None:

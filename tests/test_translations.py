@@ -9,16 +9,18 @@ from io import BytesIO
 from pathlib import Path
 from unittest.mock import Mock
 
+import allauth
 import django
 import pytest
 from babel.messages.pofile import read_po
-from django.core.cache import cache
+from django.core.cache import caches
 from django.http import QueryDict
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
 
 from annotation import services, steps
+from annotation.access import build_query
 from annotation.attention.number_image import NUMBERS, NumberRiddle
 from annotation.forms import ReadingForm
 from annotation.models import Assignment, Enrollment, Outcome, Study
@@ -29,7 +31,7 @@ from config import translations
 from modeling.simulated_raters import Cast
 from modeling.simulation.browser import walk_study
 from tests.factories import PostFactory, QuestionnaireFactory, StepFactory, StudyFactory, load_ten
-from tests.visitor import RaterClient, Visitor, enter, form_data, mark_nothing
+from tests.visitor import RaterClient, Visitor, enter, form_data, mark_nothing, step_path
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\{.*?\}\}|</?\w+>")
 ARABIC = re.compile(r"[\u0600-\u06ff]")
@@ -82,13 +84,13 @@ def test_every_translation_has_its_messages_placeholders(path):
                 assert set(found) <= set(wanted[-1]), text
 
 
-def test_no_message_of_ours_has_a_namesake_in_djangos_own_catalogues():
-    """A language without a catalogue of ours would show Django's translation amid English text."""
-    folder = Path(django.__file__).parent
+def test_no_message_of_ours_has_a_namesake_in_the_catalogues_of_a_package():
+    """A language without a catalogue of ours would show a package's translation amid English text."""
     theirs = set()
-    for path in folder.glob("**/locale/en/LC_MESSAGES/django.po"):
-        theirs |= keys(read_po(BytesIO(path.read_bytes())))
-    assert len(theirs) > 500
+    for package, language in ((django, "en"), (allauth, "de")):
+        for path in Path(package.__file__).parent.glob(f"**/locale/{language}/LC_MESSAGES/django.po"):
+            theirs |= keys(read_po(BytesIO(path.read_bytes())))
+    assert len(theirs) > 800
     namesakes = {(context, texts[0]) for context, texts in keys(translations.collect_messages()) & theirs}
     assert namesakes == set(), "give them a context: {% translate '...' context '...' %}, pgettext"
 
@@ -452,6 +454,16 @@ class Tour:
             services.finish(enrollment, outcome)
             self.look("done")
 
+    def come_too_early(self):
+        self.study.state = Study.State.PAUSED
+        self.study.save()
+        self.keep(RaterClient().get(build_entry_path(self.study, "rater-early")))
+        first = self.study.steps.first()
+        address = build_query(services.preview_step(self.study, first))
+        self.study.steps.filter(pk=first.pk).update(config={"of": "no use"})
+        self.keep(RaterClient().get(step_path(self.study, first.kind) + address))
+        self.study.steps.filter(pk=first.pk).update(config=first.config)
+
     def come_too_late(self):
         self.study.state = Study.State.CLOSED
         self.study.save()
@@ -461,11 +473,12 @@ class Tour:
 
 def take_tour(language):
     tour = Tour(make_study(language))
-    cache.set(f"seconds-per-post-{tour.study.pk}", 24 * 60)
+    caches["process"].set(f"seconds-per-post-{tour.study.pk}", 24 * 60)
     tour.walk()
     tour.leave_in_every_way()
+    tour.come_too_early()
     tour.come_too_late()
-    cache.clear()
+    caches["process"].clear()
     return tour.pages
 
 

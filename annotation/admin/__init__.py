@@ -1,6 +1,6 @@
 """Researchers set a study up here and look at what came in; what raters answered is never edited."""
 
-from . import raters, studies, values
+from . import history, posts, raters, studies, values
 from .objects import ObjectField, show_json
 from .rows import RaterRowAdmin, ReadOnlyAdmin, ReadOnlyInline, mark_simulated
 
@@ -9,7 +9,9 @@ __all__ = [
     "RaterRowAdmin",
     "ReadOnlyAdmin",
     "ReadOnlyInline",
+    "history",
     "mark_simulated",
+    "posts",
     "raters",
     "show_json",
     "studies",

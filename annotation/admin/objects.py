@@ -18,6 +18,10 @@ class ObjectField(forms.JSONField):
 
     widget = forms.Textarea(attrs={"class": "vLargeTextField json", "spellcheck": "false"})
 
+    def __init__(self, **kwargs) -> None:
+        # What has changed is told from the row; a model's default of {} would have the browser send it along.
+        super().__init__(**kwargs | {"show_hidden_initial": False})
+
     def to_python(self, value):
         data = super().to_python(value)
         if data is None:

@@ -1,7 +1,7 @@
 """Raters and what they left, to be read: nobody edits an answer."""
 
 from django.contrib import admin
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import QueryDict
 from django.utils.html import format_html, format_html_join
 
@@ -19,29 +19,46 @@ from annotation.models import (
     StepCompletion,
     Withdrawal,
 )
+from annotation.permissions import Deed, is_administrator
 from annotation.signals import answers_erased
 from annotation.tree.walk import CHOSEN, IMPLIED, NOT_SHOWN
 
 from .objects import show_json
 from .rows import RaterRowAdmin, ReadOnlyAdmin, ReadOnlyInline, mark_simulated
+from .scoped import IdentityScopedAdmin, list_study_ids
 
 CODES = {CHOSEN: "chosen", IMPLIED: "implied: its group was not opened", NOT_SHOWN: "not shown"}
 
 
 @admin.register(Rater)
-class RaterAdmin(ReadOnlyAdmin):
+class RaterAdmin(ReadOnlyAdmin, IdentityScopedAdmin):
+    """Raters of the studies that the account may see; who they are where it may know."""
+
+    study_path = "enrollments__study"
+    identity_path = "external_id"
     list_display = ["pseudonym", "origin", "n_studies", "simulated"]
     list_filter = ["origin"]
-    search_fields = ["pseudonym", "=external_id"]
+    search_fields = ["pseudonym"]
     search_help_text = "A pseudonym or a whole id of the origin, as a rater gives it when writing to you."
     fields = ["pseudonym", "origin", "external_id"]
     ordering = ["pk"]
 
     def get_queryset(self, request):
-        return super().get_queryset(request).annotate(n_studies=Count("enrollments"))
+        studies = list_study_ids(request, Deed.SEE)
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(n_studies=Count("enrollments", filter=Q(enrollments__study__in=studies), distinct=True))
+        )
+
+    def may_with(self, request, rater, deed):
+        """A rater may be in several studies: one of them is enough to be seen in."""
+        if rater is None or is_administrator(request.user):
+            return super().may_with(request, None, deed)
+        return rater.enrollments.filter(study__in=list_study_ids(request, deed)).exists()
 
     def has_delete_permission(self, request, obj=None):
-        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+        return is_administrator(request.user)
 
     @admin.display(description="studies", ordering="n_studies")
     def n_studies(self, rater):
@@ -78,12 +95,13 @@ class GateDecisionInline(ReadOnlyInline):
 
 
 @admin.register(Enrollment)
-class EnrollmentAdmin(ReadOnlyAdmin):
+class EnrollmentAdmin(ReadOnlyAdmin, IdentityScopedAdmin):
+    identity_path = "rater__external_id"
     inlines = [ConsentRecordInline, StepCompletionInline, GateDecisionInline]
     list_display = ["pseudonym", "study", "outcome", "timed_out", "started_at", "finished_at", "simulated"]
     list_filter = ["study", "outcome", ("timed_out_at", admin.EmptyFieldListFilter), "rater__origin"]
     list_select_related = ["study", "rater"]
-    search_fields = ["public_id", "rater__pseudonym", "=rater__external_id"]
+    search_fields = ["public_id", "rater__pseudonym"]
     date_hierarchy = "started_at"
     ordering = ["-started_at", "-pk"]
     fields = [
@@ -103,7 +121,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def has_delete_permission(self, request, obj=None):
         """The proof that someone withdrew stays."""
         is_proof = obj is not None and obj.outcome == Outcome.WITHDREW
-        return not is_proof and admin.ModelAdmin.has_delete_permission(self, request, obj)
+        return not is_proof and self.may_with(request, obj, Deed.ERASE)
 
     def get_deleted_objects(self, objs, request):
         """A rater who is deleted takes all their answers along, which nobody deletes one by one."""
@@ -113,7 +131,12 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def delete_model(self, request, enrollment):
         completed_at = enrollment.finished_at if enrollment.outcome == Outcome.COMPLETED else None
         super().delete_model(request, enrollment)
-        answers_erased.send(sender=Enrollment, study=enrollment.study, completed_at=completed_at)
+        answers_erased.send(
+            sender=Enrollment,
+            study=enrollment.study,
+            began_at=enrollment.started_at,
+            completed_at=completed_at,
+        )
 
     @admin.display(description="rater", ordering="rater__pseudonym")
     def pseudonym(self, enrollment):
@@ -145,6 +168,7 @@ class AssignmentAdmin(RaterRowAdmin):
 
 @admin.register(Annotation)
 class AnnotationAdmin(RaterRowAdmin):
+    view_deed = Deed.EXPORT
     list_display = ["pseudonym", "study", "post_key", "submitted_at", "simulated"]
     list_filter = ["enrollment__study", "enrollment__rater__origin"]
     list_select_related = ["enrollment__rater", "enrollment__study", "post"]
@@ -227,6 +251,7 @@ class PageVisitAdmin(RaterRowAdmin):
 
 @admin.register(Draft)
 class DraftAdmin(RaterRowAdmin):
+    view_deed = Deed.EXPORT
     list_display = ["pseudonym", "study", "step", "item", "saved_at", "simulated"]
     list_filter = ["enrollment__study", "step__kind", "enrollment__rater__origin"]
     list_select_related = ["enrollment__rater", "enrollment__study", "step"]

@@ -3,12 +3,14 @@
 from django.contrib import admin
 from django.utils.html import format_html
 
+from .scoped import StudyScopedAdmin
+
 
 def mark_simulated(is_simulated: bool) -> str:
     return format_html('<span class="simulated">{}</span>', "simulated") if is_simulated else ""
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(StudyScopedAdmin):
     """Rows are written by services; staff read them."""
 
     actions = None
@@ -25,8 +27,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class ReadOnlyInline(admin.TabularInline):
+    """Rows to be read on the page of the row they belong to, by whoever may open that."""
+
     extra = 0
     can_delete = False
+
+    def has_view_permission(self, request, obj=None):
+        return True
 
     def has_add_permission(self, request, obj=None):
         return False
@@ -37,6 +44,8 @@ class ReadOnlyInline(admin.TabularInline):
 
 class RaterRowAdmin(ReadOnlyAdmin):
     """What one rater left in one study."""
+
+    study_path = "enrollment__study"
 
     @admin.display(description="rater", ordering="enrollment__rater__pseudonym")
     def pseudonym(self, row):

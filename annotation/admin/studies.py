@@ -1,4 +1,8 @@
-"""Studies: their steps, texts, posts and codes, and when they may go live."""
+"""Studies: one page each, read from top to bottom, and the list of them."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -6,60 +10,42 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 from django.http import HttpRequest
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from annotation.errors import Refused
-from annotation.launch import find_faults, find_warnings, is_translated, list_item_keys
+from annotation.fairness import compute_hourly_pay, format_money
+from annotation.launch import find_faults, find_warnings, is_translated, list_outcomes, list_path
+from annotation.lifecycle import MEANINGS
 from annotation.models import (
     Annotation,
     CompletionCode,
+    Enrollment,
     Outcome,
     Post,
     Rater,
-    Step,
-    StepCompletion,
     Study,
+    StudyEvent,
     ValueSystem,
 )
+from annotation.permissions import Deed, is_researcher, may
 from annotation.recruitment import PARAMETERS
+from annotation.review import review_study
 from annotation.selectors import get_tree
-from annotation.steps import KINDS
+from annotation.services.audit import log_event
+from annotation.services.codes import fill_codes
 from annotation.tree.nodes import TreeError
+from annotation.versions import note_change
 
+from .designs import DesignsMixin
 from .objects import ObjectField
+from .parts import NOTHING_SAVED, WouldBreak, find_broken, list_reasons
+from .plain import CONSENT, LAST_PAGE_SETTINGS, LAST_PAGES, PlainSettings
+from .scoped import StudyPartInline, StudyScopedAdmin, make_owner
+from .steps import StepInline, name_faults
 
-OUT_OF_THE_WAY = 16_000  # above every position the form accepts
-STEPS_STAY = (
-    "People have entered this study, and each of them stands on one of its steps. Steps can no longer be added, "
-    "deleted, moved or changed in kind, nor the keys of the posts of a training or a gate; their texts and numbers "
-    "can. For another path, make a new study."
-)
-SETTINGS = {
-    "consent": "None: {}. Its texts are the study's own, below 'Texts'.",
-    "instructions": '{"title": "...", "sections": [{"heading": "...", "text": "..."}]}; a heading may be left out.',
-    "attention_check": (
-        '{"kind": "number"} for a number read off an image, or {"kind": "grid", "question": "...", "options": '
-        '[{"value": "1", "label": "Never"}, ...], "rows": [{"key": "...", "text": "..."}, ...]} with "instructed": '
-        '"1" in the one row that says which answer to give. Four options and three rows at least.'
-    ),
-    "training": (
-        '{"intro": "...", "tolerance": 1, "posts": [{"key": "...", "text": "...", "context": null, "marks": '
-        '{group: [groups opened in it]}, "ratings": {value: rating}, "why": {group or value: explanation}}]}. '
-        "The tolerance is how many steps of the scale a rating may be off."
-    ),
-    "gating": (
-        '{"intro": "...", "threshold": 2, "posts": [{"key": "...", "text": "...", "context": null, "value": "...", '
-        '"expresses": true}]}. The threshold is how many posts must be read right to go on.'
-    ),
-    "labeling": '{} for as many posts as the study says, or {"posts": 10}.',
-    "vcq": "None: {}. Its questions are the study's calibration questions.",
-    "questionnaire": '{"questionnaire": "..."}, the key of one of the study\'s questionnaires.',
-    "debrief": "As of instructions.",
-}
+WHY_LENGTH = 300
 
 
 def list_languages() -> list[tuple[str, str]]:
@@ -71,100 +57,166 @@ def list_languages() -> list[tuple[str, str]]:
     ]
 
 
-class StepForm(forms.ModelForm):
-    position = forms.IntegerField(min_value=1, max_value=1000)
+class CompletionCodeForm(forms.ModelForm):
+    class Meta:
+        widgets = {"outcome": forms.HiddenInput}
+        help_texts = {
+            "outcome": "The way out of the study that this code tells Prolific about.",
+            "code": "4 to 32 letters and digits, the same as at Prolific. Each way out has its own.",
+        }
+
+
+class CompletionCodeFormSet(forms.BaseInlineFormSet):
+    """One row for each way out of the study, whether it has a code or not."""
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        choices = [("", "---------"), *((kind.key, kind.label) for kind in KINDS.values())]
-        stored = self.instance.kind
-        if stored and stored not in KINDS:
-            choices.append((stored, f"{stored} (unknown)"))
-        self.fields["kind"] = forms.ChoiceField(choices=choices)
+        there = {code.outcome for code in self.get_queryset()}
+        self.initial_extra = [{"outcome": each} for each in Outcome.values if each not in there]
 
-    def validate_constraints(self) -> None:
-        """Leave the order to the formset: two steps that change places are no conflict."""
-
-
-class StepFormSet(forms.BaseInlineFormSet):
-    def clean(self) -> None:
-        if StepCompletion.objects.filter(step__study=self.instance.pk).exists() and any(
-            map(self._moves_the_ground, self.forms)
-        ):
-            raise ValidationError(STEPS_STAY)
-        super().clean()
-
-    def _moves_the_ground(self, form: StepForm) -> bool:
-        """Whether the change would leave someone on another step or post than they were on."""
-        if form in self.extra_forms:
-            return form.has_changed() and not self._should_delete_form(form)
-        if self._should_delete_form(form) or {"position", "kind"} & set(form.changed_data):
-            return True
-        config = form.cleaned_data.get("config", form.initial["config"])
-        kind = form.initial["kind"]
-        return list_item_keys(kind, config) != list_item_keys(kind, form.initial["config"])
-
-    def save(self, commit=True):
-        # Positions are unique at every moment, so those that change step aside first.
-        moved = [form.instance.pk for form in self.initial_forms if form.has_changed()]
-        Step.objects.filter(pk__in=moved).update(position=F("position") + OUT_OF_THE_WAY)
-        return super().save(commit=commit)
+    @property
+    def rows(self) -> list[tuple[str, bool, forms.ModelForm]]:
+        """Return each way out with whether it can happen here, and its form, in the usual order."""
+        possible = (
+            list_outcomes(self.instance, list_path(self.instance)) if self.instance.pk else list(Outcome)
+        )
+        names = dict(Outcome.choices)
+        order = {outcome: place for place, outcome in enumerate(Outcome.values)}
+        by_outcome = [(form["outcome"].value() or "", form) for form in self.forms]
+        return [
+            (str(names.get(outcome, outcome)), outcome in possible, form)
+            for outcome, form in sorted(by_outcome, key=lambda pair: order.get(pair[0], len(order)))
+        ]
 
 
-class StepInline(admin.TabularInline):
-    model = Step
-    form = StepForm
-    formset = StepFormSet
-    fields = ["position", "kind", "config"]
-    formfield_overrides = {models.JSONField: {"form_class": ObjectField}}
-    ordering = ["position"]
-    extra = 0
-
-
-class CompletionCodeInline(admin.TabularInline):
+class CompletionCodeInline(StudyPartInline):
     model = CompletionCode
-    extra = 0
+    form = CompletionCodeForm
+    formset = CompletionCodeFormSet
+    template = "admin/annotation/study/_codes.html"
     max_num = len(Outcome)
+
+    def get_extra(self, request, obj=None, **kwargs):
+        return len(Outcome) - (obj.completion_codes.count() if obj else 0)
 
     def get_queryset(self, request):
         return super().get_queryset(request).select_related("study")
 
 
-class StudyForm(forms.ModelForm):
+class StudyForm(PlainSettings, forms.ModelForm):
     language = forms.ChoiceField(
         choices=list_languages,
         initial="en",
         help_text="The language of the buttons and messages. The study's own texts are yours to write.",
     )
+    reward = forms.DecimalField(
+        label="Reward",
+        required=False,
+        min_value=0,
+        max_digits=7,
+        decimal_places=2,
+        help_text="What a participant is paid for the whole study, as at Prolific: 6.75 for £6.75.",
+    )
+    why = forms.CharField(
+        label="Why this change",
+        required=False,
+        max_length=WHY_LENGTH,
+        widget=forms.TextInput(attrs={"class": "vLargeTextField"}),
+        help_text="Optional. Stands in the study's log and beside the version that this change makes.",
+    )
 
     class Meta:
+        labels = {
+            "slug": "Address",
+            "title": "Title for participants",
+            "name": "Name for researchers",
+            "posts_per_rater": "Posts per person",
+            "redundancy_cap": "People per post, at most",
+            "estimated_minutes": "Estimated time, in minutes",
+            "max_minutes": "Maximum time, in minutes",
+            "collects_paradata": "Note how pages are used",
+            "retain_until": "Keep personal data until",
+            "consent": "Consent as JSON",
+            "outcome_texts": "Last pages as JSON",
+            "attention_limit": "Failed checks that count",
+            "attention_consequence": "What follows",
+        }
         help_texts = {
+            "slug": "The part of the participant link that names this study; short, without spaces.",
+            "name": "How you and your colleagues call the study. Participants never see it.",
+            "title": "Stands on the first page that participants see.",
+            "welcome": "A few sentences below the title on the first page.",
+            "value_system": "Which values people look for in the posts, and in which questions they are asked.",
+            "posts_per_rater": "How many posts each person reads in a labeling step that names no number of its own.",
+            "strategy": "How posts are drawn for each person. The paper drew at random.",
+            "seed": "Any number. The same seed repeats the same random choices, for whoever repeats the study.",
+            "redundancy_cap": "Once this many people have read a post, nobody else gets it. Empty for no limit.",
+            "estimated_minutes": "How long a participant needs, as announced at Prolific. The hourly pay rests on it.",
+            "attention_limit": "After this many failed attention checks, the consequence follows.",
+            "attention_consequence": "Whether the study then ends for them, or failures are only noted in the data.",
+            "currency": "The currency of the reward, as at Prolific.",
+            "target_participants": "How many people should complete the study: the number of places at Prolific.",
             "consent": (
-                'The consent page: {"version": 1, "title": "...", "sections": [{"heading": "...", "text": '
-                '"..."}], "agree": "...", "decline": "..."}. Raise the version whenever the wording changes.'
+                'The whole consent page as it is kept: {"version": 1, "title": "...", "sections": [{"heading": "...", '
+                '"text": "..."}], "agree": "...", "decline": "..."}.'
             ),
             "outcome_texts": (
-                'The last page of each outcome: {"completed": {"title": "...", "text": "..."}}. '
-                f"Outcomes: {', '.join(Outcome.values)}."
+                'All last pages as they are kept: {"completed": {"title": "...", "text": "..."}}. '
+                f"Ways out: {', '.join(Outcome.values)}."
             ),
         }
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        for name in ("consent", "outcome_texts"):
+            if name in self.fields:
+                self.fields[name].required = False
         if "consent" in self.fields:
-            self.fields["consent"].required = False
+            self.add_settings(CONSENT, self.initial.get("consent") or {}, None)
+        if "outcome_texts" in self.fields:
+            self.add_settings(LAST_PAGE_SETTINGS, self.initial.get("outcome_texts") or {}, None)
+        if not was_launched(self.instance if self.instance.pk else None):
+            del self.fields["why"]
+        if "welcome" in self.fields:
+            self.fields["welcome"].widget.attrs["rows"] = 4
+        if "value_system" in self.fields:  # systems are deleted on their own page
+            self.fields["value_system"].widget.can_delete_related = False
         if "redundancy_cap" in self.fields:
             self.fields["redundancy_cap"].validators.append(MinValueValidator(1))
+        if self.initial.get("reward") is not None:
+            self.initial["reward"] = Decimal(self.initial["reward"]) / 100
+        if "retain_until" in self.fields:
+            self.fields["retain_until"].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def list_consent(self) -> list[forms.BoundField]:
+        return [self[setting.name] for setting in CONSENT if setting.name in self.fields]
+
+    def list_last_pages(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """Return the fields of each way out, for the page."""
+        return [
+            (str(Outcome(outcome).label), [self[each.name] for each in pair if each.name in self.fields])
+            for outcome, pair in LAST_PAGES.items()
+        ]
 
     def clean(self) -> dict:
         if refused := getattr(self.instance, "refused_for", None):
-            raise ValidationError(
-                [
-                    "Nothing was saved: people are in this study, and the change would break their way.",
-                    *refused,
-                ]
-            )
-        return super().clean()
+            raise ValidationError([NOTHING_SAVED, *refused])
+        data = super().clean()
+        for raw, plain, check in (
+            ("consent", CONSENT, check_consent),
+            ("outcome_texts", LAST_PAGE_SETTINGS, check_last_pages),
+        ):
+            if raw not in data:
+                continue
+            data[raw] = self.merge_settings(raw, plain, data[raw])
+            if fault := check(data[raw]):
+                self.add_error(raw, fault)
+        return data
+
+    def clean_reward(self) -> int | None:
+        """Return the amount as it is kept, in pence or cents."""
+        amount = self.cleaned_data["reward"]
+        return None if amount is None else int(amount * 100)
 
     def clean_value_system(self) -> ValueSystem:
         system = self.cleaned_data["value_system"]
@@ -174,111 +226,180 @@ class StudyForm(forms.ModelForm):
             raise ValidationError(["This value system is not complete:", *error.faults]) from error
         return system
 
-    def clean_consent(self) -> dict:
-        texts = self.cleaned_data["consent"]
-        version = texts.get("version", 1)
-        if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= 32_767:
-            raise ValidationError("'version' must be a whole number from 1 to 32767.")
-        sections = texts.get("sections", [])
-        if not isinstance(sections, list) or not all(
-            isinstance(part, dict) and isinstance(part.get("text"), str) for part in sections
-        ):
-            raise ValidationError("'sections' must be a list of objects with 'heading' and 'text'.")
-        return texts
 
-    def clean_outcome_texts(self) -> dict:
-        texts = self.cleaned_data["outcome_texts"]
-        if unknown := sorted(set(texts) - set(Outcome.values)):
-            raise ValidationError(
-                f"Unknown outcome: {', '.join(unknown)}; there are {', '.join(Outcome.values)}."
-            )
-        if not all(isinstance(page, dict) for page in texts.values()):
-            raise ValidationError("Each outcome needs an object with 'title' and 'text'.")
-        return texts
+def check_consent(texts: dict[str, Any]) -> str:
+    """Return what keeps a consent page from being shown; '' for nothing."""
+    version = texts.get("version", 1)
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= 32_767:
+        return "'version' must be a whole number from 1 to 32767."
+    sections = texts.get("sections", [])
+    if not isinstance(sections, list) or not all(
+        isinstance(part, dict) and isinstance(part.get("text"), str) for part in sections
+    ):
+        return "'sections' must be a list of objects with 'heading' and 'text'."
+    return ""
 
 
-class WouldBreak(Refused):
-    """A change to a study that people are in; `faults` says what it would break."""
+def check_last_pages(texts: dict[str, Any]) -> str:
+    """Return what keeps the last pages from being shown; '' for nothing."""
+    if unknown := sorted(set(texts) - set(Outcome.values)):
+        return f"Unknown outcome: {', '.join(unknown)}; there are {', '.join(Outcome.values)}."
+    if not all(isinstance(page, dict) for page in texts.values()):
+        return "Each outcome needs an object with 'title' and 'text'."
+    return ""
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__(" ".join(faults))
-        self.faults = faults
+
+@dataclass
+class Section:
+    """One part of the study's page: its heading, what belongs into it, and what is wrong with it."""
+
+    key: str
+    title: str
+    intro: str = ""
+    topics: tuple[str, ...] = ()
+    template: str = ""
+    fieldset: Any = None
+    inline: Any = None
+    faults: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    n_faults: int = 0
+
+
+def list_sections() -> list[Section]:
+    """Return the parts of the page in the order in which one reads them."""
+    return [
+        Section("about", "About", topics=("language",)),
+        Section(
+            "values",
+            "Value system",
+            "What people look for in the posts. Fixed once somebody has entered.",
+            ("values",),
+        ),
+        Section("posts", "Posts", "What people read.", ("posts",), "posts"),
+        Section("steps", "Steps", "What happens, from the top to the bottom.", ("steps",), "steps"),
+        Section(
+            "consent",
+            "Consent",
+            "The words of the consent step. Nothing is asked of anyone before they agree.",
+            ("texts",),
+            "consent",
+        ),
+        Section(
+            "assignment",
+            "Who reads what",
+            "Which posts a person gets. Posts of people who leave or time out go to others.",
+        ),
+        Section(
+            "time",
+            "Time and pay",
+            "Nobody is timed out here before Prolific would do so. Prolific asks for £6 or $8 an hour at least, by "
+            "the median time that people really took.",
+            ("time", "pay"),
+        ),
+        Section(
+            "attention",
+            "Attention checks",
+            "Prolific lets nobody be rejected for fewer than two failed checks in a study of five minutes or more.",
+            ("attention",),
+        ),
+        Section(
+            "codes",
+            "Completion codes",
+            "Each way out of the study has a code that tells Prolific how it ended. Enter the same ones there.",
+            ("codes",),
+            "codes",
+        ),
+        Section(
+            "ends",
+            "Last pages",
+            "What people read last, for each way out. They matter most to those who cannot go on.",
+            template="ends",
+        ),
+        Section(
+            "privacy",
+            "Privacy",
+            "How pages are used is kept apart from the answers and described on the consent page.",
+            ("retention",),
+        ),
+        Section("launch", "Launch", topics=("rehearsal",), template="launch"),
+    ]
+
+
+FIELDS = {
+    "about": ["name", "slug", "title", "welcome", "language"],
+    "values": ["value_system", "value_order"],
+    "consent": ["consent"],
+    "assignment": ["posts_per_rater", "strategy", "redundancy_cap", "seed"],
+    "time": [
+        "estimated_minutes",
+        "max_minutes",
+        "time_limit",
+        "target_participants",
+        "reward",
+        "currency",
+        "hourly_pay",
+    ],
+    "attention": ["attention_limit", "attention_consequence"],
+    "ends": ["outcome_texts"],
+    "privacy": ["collects_paradata", "retain_until"],
+    "launch": ["why"],
+}
 
 
 @admin.register(Study)
-class StudyAdmin(admin.ModelAdmin):
-    """A study goes live only without faults, and stays without them while people are in it.
+class StudyAdmin(DesignsMixin, StudyScopedAdmin):
+    """A study is set up here and moved from state to state on its launch page.
 
-    What cannot go live is saved all the same, in the state it had. What would break a study that people
-    are in is not saved at all: it comes back with its reasons.
+    It can be saved with faults as long as nobody may come in. What would break a study that takes people, or that
+    people are in, is not saved at all: it comes back with its reasons.
     """
 
+    study_path = "pk"
     form = StudyForm
     inlines = [StepInline, CompletionCodeInline]
     change_form_template = "admin/annotation/study/change_form.html"
+    change_list_template = "admin/annotation/study/change_list.html"
     formfield_overrides = {models.JSONField: {"form_class": ObjectField}}
-    list_display = ["name", "slug", "state", "value_system", "n_enrolled", "n_completed", "dashboard"]
+    list_display = ["name", "state_now", "people", "links"]
     list_filter = ["state", "language"]
     list_select_related = ["value_system"]
     search_fields = ["name", "slug", "title"]
+    actions = None
     prepopulated_fields = {"slug": ["name"]}
-    fieldsets = [
-        ("About", {"fields": ["name", "slug", "title", "welcome", "language", "state"]}),
-        (
-            "What is rated",
-            {
-                "fields": ["value_system", "value_order"],
-                "description": "Fixed once somebody has entered.",
-            },
-        ),
-        (
-            "Assignment",
-            {
-                "fields": ["posts_per_rater", "strategy", "redundancy_cap", "seed"],
-                "description": "Which posts a person reads. Posts of people who leave or time out go to others.",
-            },
-        ),
-        (
-            "Time",
-            {
-                "fields": ["estimated_minutes", "max_minutes", "time_limit"],
-                "description": "Nobody is timed out here before Prolific would do so.",
-            },
-        ),
-        (
-            "Attention checks",
-            {
-                "fields": ["attention_limit", "attention_consequence"],
-                "description": (
-                    "Prolific accepts no fewer than two failed checks as a reason to reject in a study of five "
-                    "minutes or more."
-                ),
-            },
-        ),
-        (
-            "How pages are used",
-            {
-                "fields": ["collects_paradata"],
-                "description": "Kept apart from the answers and described on the consent page.",
-            },
-        ),
-        ("Texts", {"fields": ["consent", "outcome_texts"], "classes": ["collapse"]}),
-    ]
+    fieldsets = [(key, {"fields": names}) for key, names in FIELDS.items()]
+
+    class Media:
+        js = ["js/study.js"]
 
     def get_queryset(self, request):
+        people = Q(enrollments__rater__origin=Rater.Origin.PROLIFIC) & ~Q(
+            enrollments__phase=Enrollment.Phase.REHEARSAL
+        )
         return (
             super()
             .get_queryset(request)
             .annotate(
-                n_enrolled=Count("enrollments"),
-                n_completed=Count("enrollments", filter=Q(enrollments__outcome=Outcome.COMPLETED)),
+                n_enrolled=Count("enrollments", filter=people),
+                n_completed=Count("enrollments", filter=people & Q(enrollments__outcome=Outcome.COMPLETED)),
+                n_simulated=Count("enrollments", filter=Q(enrollments__rater__origin=Rater.Origin.SIMULATED)),
             )
         )
+
+    def has_add_permission(self, request):
+        """Every researcher may make a study, and owns what they made."""
+        return is_researcher(request.user)
+
+    def has_delete_permission(self, request, obj=None):
+        return self.may_with(request, obj, Deed.ERASE)
+
+    def get_fieldsets(self, request, obj=None):
+        """Only what was launched asks why it changes."""
+        return [entry for entry in self.fieldsets if entry[0] != "launch" or was_launched(obj)]
 
     def get_readonly_fields(self, request, obj=None):
         """Where people come in and what they rate stays once there are people."""
         fixed = ["slug", "value_system"] if obj and obj.enrollments.exists() else []
-        return ["value_order", "time_limit", *fixed]
+        return ["value_order", "time_limit", "hourly_pay", *fixed]
 
     def get_prepopulated_fields(self, request, obj=None):
         return {} if obj else self.prepopulated_fields
@@ -289,25 +410,55 @@ class StudyAdmin(admin.ModelAdmin):
             study.refused_for = getattr(request, "refused_for", None)
         return study
 
-    @admin.display(description="raters", ordering="n_enrolled")
-    def n_enrolled(self, study):
-        return study.n_enrolled
+    # --- the list ----------------------------------------------------------------------------------
 
-    @admin.display(description="completed", ordering="n_completed")
-    def n_completed(self, study):
-        return study.n_completed
+    def changelist_view(self, request, extra_context=None):
+        return super().changelist_view(request, {"title": "Studies"} | (extra_context or {}))
 
-    @admin.display(description="dashboard")
-    def dashboard(self, study):
-        return format_html('<a href="{}">Dashboard</a>', reverse("modeling:study", args=[study.slug]))
+    @admin.display(description="state", ordering="state")
+    def state_now(self, study):
+        return format_html('<span class="state state-{}">{}</span>', study.state, study.get_state_display())
 
-    @admin.display(description="order of the ratings")
+    @admin.display(description="people", ordering="n_completed")
+    def people(self, study):
+        target = f" of {study.target_participants:,}" if study.target_participants else ""
+        text = f"{study.n_completed:,}{target} completed, {study.n_enrolled:,} came"
+        simulated = f"{study.n_simulated:,} simulated" if study.n_simulated else ""
+        return format_html('{} <span class="quiet">{}</span>', text, simulated)
+
+    @admin.display(description="pages")
+    def links(self, study):
+        return format_html_join(
+            "",
+            '<a href="{}">{}<span class="visually-hidden"> of {}</span></a>',
+            (
+                (address, label, study.name)
+                for label, address in [
+                    *list_pages(study),
+                    ("Duplicate", reverse("admin:annotation_study_duplicate", args=[study.pk])),
+                ]
+            ),
+        )
+
+    # --- the page ----------------------------------------------------------------------------------
+
+    @admin.display(description="Order of the ratings")
     def value_order(self, study):
+        """In this order every answer and every export holds the values."""
         return ", ".join(study.value_keys or []) or "Taken from the value system when the study is saved."
 
-    @admin.display(description="people are timed out after")
+    @admin.display(description="People are timed out after")
     def time_limit(self, study):
         return f"{study.allowed_minutes} minutes"
+
+    @admin.display(description="Paid by the hour")
+    def hourly_pay(self, study):
+        if study.reward is None or not study.estimated_minutes:
+            shown = "Enter the reward and the estimated time."
+        else:
+            hourly = compute_hourly_pay(study.reward, study.estimated_minutes)
+            shown = f"{format_money(hourly, study.currency)} an hour"
+        return format_html('<span data-hourly-pay aria-live="polite">{}</span>', shown)
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
         """Show a change that would have broken the study again, with the reasons, once it is rolled back."""
@@ -318,71 +469,107 @@ class StudyAdmin(admin.ModelAdmin):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
-        context["settings_help"] = [
-            (kind.label, SETTINGS.get(key, "See the documentation of this kind of step."))
-            for key, kind in KINDS.items()
-        ]
-        if obj:
-            stored = Study.objects.get(pk=obj.pk)  # not as it was typed just now
+        stored = Study.objects.get(pk=obj.pk) if obj else None  # not as it was typed just now
+        context |= {"sections": arrange(context, stored), "form_of_study": context["adminform"].form}
+        if stored:
             context |= {
-                "participant_link": build_participant_link(request, obj),
-                "counts": count_rows(obj),
-                "faults": find_faults(stored),
-                "is_live": stored.state == Study.State.LIVE,
+                "participant_link": build_participant_link(request, stored),
+                "counts": count_rows(stored),
+                "state_meaning": MEANINGS[stored.state],
+                "stored": stored,
+                "takes_people": stored.takes_people,
+                "may_launch": may(request.user, stored, Deed.LAUNCH),
             }
         return super().render_change_form(request, context, add, change, form_url, obj)
 
+    # --- saving ------------------------------------------------------------------------------------
+
     def save_model(self, request, obj, form, change):
         stored = Study.objects.select_for_update().get(pk=obj.pk) if change else None
-        form.state_before = stored.state if stored else Study.State.DRAFT
         form.faults_before = find_faults(stored) if stored else []
+        if stored:
+            obj.state, obj.current_version_id = stored.state, stored.current_version_id  # moved meanwhile
         if not stored or not stored.enrollments.exists():  # nobody rates in the old order yet
             obj.value_keys = list(get_tree(obj.value_system).value_keys)
         super().save_model(request, obj, form, change)
+        if not change:
+            log_event(obj, StudyEvent.Action.CREATED, "Made in the admin.", actor=request.user)
+            make_owner(request, obj)
 
     def save_related(self, request, form, formsets, change):
         super().save_related(request, form, formsets, change)
         study = form.instance
+        made = fill_codes(study) if "_fill_codes" in request.POST else []
         faults = find_faults(study)
-        new = [fault for fault in faults if fault not in form.faults_before]
-        was_live, is_live = form.state_before == Study.State.LIVE, study.state == Study.State.LIVE
-        if new and ((was_live and is_live) or has_people_inside(study)):
-            raise WouldBreak(new)
-        if is_live and faults and not was_live:
-            self._keep_from_going_live(request, study, form.state_before, faults)
-        elif is_live and faults:
-            messages.error(request, list_reasons("People can enter this study, but it has faults:", faults))
-        if study.state == Study.State.LIVE:
+        if broken := find_broken(study, form.faults_before):
+            raise WouldBreak(broken)
+        has_changed = set(form.changed_data) - {"why"} or any(each.has_changed() for each in formsets) or made
+        if change and has_changed:
+            note_change(study, actor=request.user, reason=form.cleaned_data.get("why", ""))
+        if made:
+            messages.success(
+                request, f"{len(made)} completion codes were made. Enter the same ones at Prolific."
+            )
+        elif "_fill_codes" in request.POST:
+            messages.success(request, "Every way out that can happen in this study had its code already.")
+        if study.takes_people:
+            if faults:
+                messages.error(
+                    request, list_reasons("People can enter this study, but it has faults:", faults)
+                )
             for warning in find_warnings(study):
                 messages.warning(request, warning)
 
-    def _keep_from_going_live(self, request, study: Study, state: str, faults: list[str]) -> None:
-        study.state = state
-        study.save(update_fields=["state"])
-        request.was_kept_from_going_live = True
-        head = f"Everything was saved, but the study cannot go live yet. It stays {study.get_state_display().lower()}:"
-        messages.error(request, list_reasons(head, faults))
-
     def response_add(self, request, obj, post_url_continue=None):
-        return self._stay(request, obj) or super().response_add(request, obj, post_url_continue)
+        return super().response_add(self._stay(request), obj, post_url_continue)
 
     def response_change(self, request, obj):
-        return self._stay(request, obj) or super().response_change(request, obj)
+        return super().response_change(self._stay(request), obj)
 
-    def _stay(self, request, study: Study):
-        if getattr(request, "was_kept_from_going_live", False):
-            return redirect("admin:annotation_study_change", study.pk)
-        return None
-
-
-def has_people_inside(study: Study) -> bool:
-    """Whether someone is on their way in the study, or may come back to it."""
-    return study.enrollments.filter(outcome__in=("", Outcome.TIMED_OUT)).exists()
+    def _stay(self, request: HttpRequest) -> HttpRequest:
+        """Whoever has codes filled in wants to see them."""
+        if "_fill_codes" in request.POST:
+            request.POST = request.POST.copy()
+            request.POST["_continue"] = "1"
+        return request
 
 
-def list_reasons(head: str, reasons: list[str]) -> str:
-    items = format_html_join("", "<li>{}</li>", ([reason] for reason in reasons))
-    return format_html("{}<ul>{}</ul>", head, items)
+def was_launched(study: Study | None) -> bool:
+    return study is not None and (study.state != Study.State.DRAFT or study.current_version_id is not None)
+
+
+def arrange(context: dict[str, Any], stored: Study | None) -> list[Section]:
+    """Return the page's sections with their fields, and with what is wrong with the stored study."""
+    fieldsets = {fieldset.name: fieldset for fieldset in context["adminform"]}
+    inlines = {each.formset.prefix: each for each in context["inline_admin_formsets"]}
+    n_faulty = name_faults(stored, inlines["steps"].formset.forms) if stored else 0
+    topics = {topic.key: topic for topic in review_study(stored)} if stored else {}
+    sections = list_sections()
+    for section in sections:
+        if fieldset := fieldsets.get(section.key):
+            fieldset.name = None  # the section has the heading
+            section.fieldset = fieldset
+        section.inline = inlines.get("completion_codes" if section.key == "codes" else section.key)
+        for topic in (topics[key] for key in section.topics if key in topics):
+            section.faults += topic.faults
+            section.warnings += topic.warnings
+        section.n_faults = len(section.faults)
+        if section.key == "steps":  # each step says its own
+            beside = {fault for form in section.inline.formset.forms for fault in getattr(form, "faults", ())}
+            section.faults = [fault for fault in section.faults if fault not in beside]
+            section.n_faults = len(section.faults) + n_faulty
+    return sections
+
+
+def list_pages(study: Study) -> list[tuple[str, str]]:
+    """Return the pages of a study beside its set-up, as labels and addresses."""
+    names = [
+        ("Watch", "modeling:watch"),
+        ("Check and launch", "modeling:launch"),
+        ("Data", "modeling:data"),
+        ("Figures", "modeling:study"),
+    ]
+    return [(label, reverse(name, args=[study.slug])) for label, name in names]
 
 
 def build_participant_link(request: HttpRequest, study: Study) -> str:
@@ -392,8 +579,9 @@ def build_participant_link(request: HttpRequest, study: Study) -> str:
 
 
 def count_rows(study: Study) -> list[tuple[str, int]]:
-    """Return what a study holds, as labels and numbers."""
-    people = study.enrollments.aggregate(
+    """Return what a study holds, as labels and numbers, without its rehearsal."""
+    came = study.enrollments.exclude(phase=Enrollment.Phase.REHEARSAL)
+    people = came.aggregate(
         enrolled=Count("pk"),
         completed=Count("pk", filter=Q(outcome=Outcome.COMPLETED)),
         simulated=Count("pk", filter=Q(rater__origin=Rater.Origin.SIMULATED)),
@@ -404,47 +592,9 @@ def count_rows(study: Study) -> list[tuple[str, int]]:
     )
     return [
         ("Raters", people["enrolled"]),
-        ("completed", people["completed"]),
-        ("simulated", people["simulated"]),
+        ("Completed", people["completed"]),
+        ("Simulated", people["simulated"]),
         ("Posts to label", posts["labeling"]),
-        ("posts to calibrate", posts["calibration"]),
-        ("Annotations", Annotation.objects.filter(enrollment__study=study).count()),
+        ("Posts to calibrate", posts["calibration"]),
+        ("Annotations", Annotation.objects.filter(enrollment__in=came).count()),
     ]
-
-
-class PostForm(forms.ModelForm):
-    def clean(self):
-        data = super().clean()
-        kind, text = data.get("context_kind"), data.get("context_text")
-        if kind is not None and text is not None and bool(kind) != bool(text):
-            self.add_error(
-                "context_text" if kind else "context_kind", "A context needs both its kind and its text."
-            )
-        return data
-
-
-@admin.register(Post)
-class PostAdmin(admin.ModelAdmin):
-    form = PostForm
-    formfield_overrides = {models.JSONField: {"form_class": ObjectField}}
-    list_display = ["key", "study", "purpose", "excerpt", "context_kind", "n_annotations"]
-    list_filter = ["study", "purpose"]
-    list_select_related = ["study"]
-    search_fields = ["key", "text", "context_text"]
-    show_full_result_count = False
-    fields = ["study", "key", "purpose", "text", "context_kind", "context_text", "metadata"]
-
-    def get_queryset(self, request):
-        return super().get_queryset(request).annotate(n_annotations=Count("annotations"))
-
-    def get_readonly_fields(self, request, obj=None):
-        """What a rater has been given stays as they read it."""
-        return self.fields[:-1] if obj and obj.assignments.exists() | (obj.n_annotations > 0) else []
-
-    @admin.display(description="text", ordering="text")
-    def excerpt(self, post):
-        return post.text[:80] + ("…" if len(post.text) > 80 else "")
-
-    @admin.display(description="annotations", ordering="n_annotations")
-    def n_annotations(self, post):
-        return post.n_annotations

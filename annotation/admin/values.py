@@ -9,26 +9,75 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from annotation.models import KEY, Study, ValueNode, ValueSystem
+from annotation.permissions import Deed, is_administrator, is_researcher
 from annotation.selectors import get_tree
 from annotation.tree.nodes import RESERVED_KEYS, TreeError
 
+from .parts import PartOfStudies
+from .scoped import list_study_ids
+
 DEEPEST_INDENT = 6  # static/css/admin.css has a class for each depth
 LOCKED = (
-    "A study with this value system is live or has raters: wording may change, but the scale and the "
+    "A study with this value system is launched or has raters: wording may change, but the scale and the "
     "structure cannot. Make a new value system instead."
 )
 
 
 def is_locked(system: ValueSystem) -> bool:
     """Whether someone rates, rated or may at any moment rate with this system."""
-    return system.studies.filter(Q(state=Study.State.LIVE) | Q(enrollments__isnull=False)).exists()
+    is_launched = ~Q(state__in=(Study.State.DRAFT, Study.State.CLOSED))
+    return system.studies.filter(is_launched | Q(enrollments__isnull=False)).exists()
+
+
+class SharedAdmin(PartOfStudies, admin.ModelAdmin):
+    """What studies share: every researcher reads it; who changes it may set up each study that uses it."""
+
+    def find_studies(self, row):
+        return list(self.get_system(row).studies.all())
+
+    def get_system(self, row):
+        """Return the value system a row belongs to."""
+        return row
+
+    def has_view_permission(self, request, obj=None):
+        return is_researcher(request.user)
+
+    def has_add_permission(self, request):
+        return self.has_view_permission(request)
+
+    def has_change_permission(self, request, obj=None):
+        if obj is None or is_administrator(request.user):
+            return self.has_view_permission(request)
+        studies = self.get_system(obj).studies.values_list("pk", flat=True)
+        return self.has_view_permission(request) and list_study_ids(request, Deed.SET_UP).issuperset(studies)
+
+    def has_delete_permission(self, request, obj=None):
+        return self.has_change_permission(request, obj)
+
+    def has_module_permission(self, request):
+        return self.has_view_permission(request)
 
 
 class ValueSystemForm(forms.ModelForm):
+    class Meta:
+        help_texts = {
+            "name": "How researchers call this system of values.",
+            "slug": "A short name for files and commands: letters, digits, '-' and '_'.",
+            "version": "Raise it when another study is to use a changed system beside the old one.",
+            "description": "What the system is for, for whoever chooses it for a study.",
+            "source": "Where the system was published.",
+            "scale_min": "The rating that means: not reflected at all.",
+            "scale_max": "The rating that means: reflected most strongly.",
+            "shown_from": "The number that raters see for the lowest rating; the others follow.",
+            "low_label": "Stands at the low end of the scale.",
+            "high_label": "Stands at the high end of the scale.",
+        }
+
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["slug"].validators.append(KEY)
-        self.fields["version"].validators.append(MinValueValidator(1))
+        for name, validator in (("slug", KEY), ("version", MinValueValidator(1))):
+            if name in self.fields:  # none is where the system may only be read
+                self.fields[name].validators.append(validator)
 
     def clean(self):
         data = super().clean()
@@ -45,7 +94,7 @@ class ValueSystemForm(forms.ModelForm):
 
 
 @admin.register(ValueSystem)
-class ValueSystemAdmin(admin.ModelAdmin):
+class ValueSystemAdmin(SharedAdmin):
     form = ValueSystemForm
     list_display = ["name", "slug", "version", "n_values", "scale_min", "scale_max"]
     search_fields = ["name", "slug"]
@@ -105,6 +154,21 @@ class ValueSystemAdmin(admin.ModelAdmin):
 
 
 class ValueNodeForm(forms.ModelForm):
+    class Meta:
+        help_texts = {
+            "system": "The value system that this belongs to.",
+            "parent": "The group it stands below; none for the topmost group alone.",
+            "position": "Its place among what stands below the same group.",
+            "is_leaf": "Ticked for a value, which is rated; not ticked for a group, which is asked about.",
+            "key": "Names it in exports and files: letters, digits and '_'.",
+            "name": "The value's name in the literature.",
+            "label": "The name that raters read.",
+            "definition": "What raters read about it.",
+            "question": "Groups only: what is asked about what stands below.",
+            "help": "Groups only: a line of help under the question.",
+            "several": "Groups only: whether several of those below may be marked.",
+        }
+
     STRUCTURE = frozenset({"system", "parent", "position", "is_leaf", "key"})
 
     def __init__(self, *args, **kwargs) -> None:
@@ -144,7 +208,7 @@ class ValueNodeForm(forms.ModelForm):
 
 
 @admin.register(ValueNode)
-class ValueNodeAdmin(admin.ModelAdmin):
+class ValueNodeAdmin(SharedAdmin):
     form = ValueNodeForm
     list_display = ["label", "key", "is_leaf", "parent", "position", "system"]
     list_filter = ["system", "is_leaf"]
@@ -163,8 +227,18 @@ class ValueNodeAdmin(admin.ModelAdmin):
         ),
     ]
 
+    def get_system(self, node):
+        return node.system
+
     def get_readonly_fields(self, request, obj=None):
         return ["system"] if obj else []
+
+    def formfield_for_foreignkey(self, db_field, request, **kwargs):
+        """A new group or value goes into a system that the account may change."""
+        if db_field.name == "system" and not is_administrator(request.user):
+            others = Study.objects.exclude(pk__in=list_study_ids(request, Deed.SET_UP))
+            kwargs["queryset"] = ValueSystem.objects.exclude(studies__in=others)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_delete_permission(self, request, obj=None):
         return super().has_delete_permission(request, obj) and not (obj and is_locked(obj.system))

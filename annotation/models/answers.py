@@ -5,6 +5,7 @@ from django.db.models import Q
 
 from annotation.fields import IntVectorField
 
+from .history import StudyVersion
 from .people import Enrollment
 from .studies import Post, Step
 
@@ -56,6 +57,9 @@ class Annotation(models.Model):
     codes = IntVectorField()
     opened = models.JSONField(default=list, help_text="Keys of the groups that were opened.")
     rationale = models.TextField(blank=True)
+    study_version = models.ForeignKey(
+        StudyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     submitted_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -75,6 +79,9 @@ class Attempt(models.Model):
     item = models.CharField(max_length=100, help_text="Which post or question of the step.")
     answers = models.JSONField()
     is_right = models.BooleanField()
+    study_version = models.ForeignKey(
+        StudyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
+from .history import StudyVersion
 from .studies import Outcome, Step, Study
 
 
@@ -28,6 +29,7 @@ class Rater(models.Model):
         PROLIFIC = "prolific", "Prolific"
         IMPORTED = "imported", "Imported"
         SIMULATED = "simulated", "Simulated"
+        TEST = "test", "Test participant"
 
     origin = models.CharField(max_length=10, choices=Origin.choices)
     external_id = models.CharField(max_length=200, help_text="The id given by the origin.")
@@ -52,13 +54,32 @@ class Rater(models.Model):
     def is_simulated(self) -> bool:
         return self.origin == Rater.Origin.SIMULATED
 
+    @property
+    def is_test(self) -> bool:
+        return self.origin == Rater.Origin.TEST
+
 
 class Enrollment(models.Model):
     """One person's way through one study."""
 
+    class Phase(models.TextChoices):
+        REHEARSAL = "rehearsal", "Rehearsal: never part of the data"
+        PILOT = "pilot", "Pilot: kept apart from the data"
+        LIVE = "live", "Live"
+
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="enrollments")
     rater = models.ForeignKey(Rater, on_delete=models.PROTECT, related_name="enrollments")
+    phase = models.CharField(max_length=10, choices=Phase.choices, default=Phase.LIVE, editable=False)
+    study_version = models.ForeignKey(
+        StudyVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        help_text="The study's version when they came; empty before a launch and for imported ratings.",
+    )
     prolific_study_id = models.CharField(max_length=64, blank=True)
     prolific_session_id = models.CharField(max_length=64, blank=True)
     outcome = models.CharField(max_length=20, choices=Outcome.choices, blank=True)
@@ -116,3 +137,15 @@ class Withdrawal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.enrollment}: withdrew"
+
+
+class Exclusion(models.Model):
+    """That someone's answers are left out of analyses, and why. The answers stay."""
+
+    enrollment = models.OneToOneField(Enrollment, on_delete=models.CASCADE, related_name="exclusion")
+    reason = models.CharField(max_length=300)
+    excluded_at = models.DateTimeField(auto_now_add=True)
+    excluded_by = models.CharField(max_length=150, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.enrollment}: {self.reason}"

@@ -23,8 +23,16 @@ class Study(models.Model):
 
     class State(models.TextChoices):
         DRAFT = "draft", "Draft"
+        PILOT = "pilot", "Pilot"
         LIVE = "live", "Live"
+        PAUSED = "paused", "Paused"
         CLOSED = "closed", "Closed"
+
+    TAKES_PEOPLE = (State.PILOT, State.LIVE)
+
+    class Currency(models.TextChoices):
+        GBP = "GBP", "£"
+        USD = "USD", "$"
 
     class Strategy(models.TextChoices):
         RANDOM = "random", "Random: any post, each as likely"
@@ -84,6 +92,21 @@ class Study(models.Model):
         help_text="Note when pages were shown and answered, changes of answers, and time spent elsewhere. "
         "The consent page says so.",
     )
+    reward = models.PositiveIntegerField(
+        null=True, blank=True, help_text="What a participant is paid, in pence or cents, as at Prolific."
+    )
+    currency = models.CharField(max_length=3, choices=Currency.choices, default=Currency.GBP)
+    target_participants = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How many should complete the study: the places at Prolific."
+    )
+    retain_until = models.DateField(
+        null=True,
+        blank=True,
+        help_text="Personal data is to be erased by this day; reminders come before it.",
+    )
+    current_version = models.ForeignKey(
+        "StudyVersion", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -108,6 +131,11 @@ class Study(models.Model):
                     "max_minutes": f"Prolific lets people take {least} minutes for this estimate; not less here."
                 }
             )
+
+    @property
+    def takes_people(self) -> bool:
+        """Whether someone new may come in."""
+        return self.state in self.TAKES_PEOPLE
 
     @property
     def allowed_minutes(self) -> int:

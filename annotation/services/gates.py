@@ -21,7 +21,7 @@ def record_training_attempt(
     enrollment = lock(enrollment)
     if not _is_open(enrollment, step, item):
         return
-    Attempt.objects.create(enrollment=enrollment, step=step, item=item, answers=answers, is_right=is_right)
+    _store_attempt(enrollment, step, item, answers=answers, is_right=is_right)
     if not is_right:
         return
     Draft.objects.filter(enrollment=enrollment, step=step).delete()
@@ -44,7 +44,7 @@ def record_gate_answer(
     enrollment = lock(enrollment)
     if not _is_open(enrollment, step, item):
         return
-    Attempt.objects.create(enrollment=enrollment, step=step, item=item, answers=answers, is_right=is_right)
+    _store_attempt(enrollment, step, item, answers=answers, is_right=is_right)
     Draft.objects.filter(enrollment=enrollment, step=step).delete()
     given = list(enrollment.attempts.filter(step=step).values_list("is_right", flat=True))
     if len(given) < n_items:
@@ -68,7 +68,7 @@ def record_attention_answer(enrollment: Enrollment, step: Step, *, answers: dict
     enrollment = lock(enrollment)
     if get_current_step(enrollment) != step:
         return
-    Attempt.objects.create(enrollment=enrollment, step=step, item="check", answers=answers, is_right=is_right)
+    _store_attempt(enrollment, step, "check", answers=answers, is_right=is_right)
     GateDecision.objects.create(
         enrollment=enrollment,
         step=step,
@@ -79,6 +79,17 @@ def record_attention_answer(enrollment: Enrollment, step: Step, *, answers: dict
         finish(enrollment, Outcome.FAILED_ATTENTION)
     else:
         complete_step(enrollment, step)
+
+
+def _store_attempt(enrollment: Enrollment, step: Step, item: str, *, answers: dict, is_right: bool) -> None:
+    Attempt.objects.create(
+        enrollment=enrollment,
+        step=step,
+        item=item,
+        answers=answers,
+        is_right=is_right,
+        study_version_id=enrollment.study.current_version_id,
+    )
 
 
 def _is_open(enrollment: Enrollment, step: Step, item: str) -> bool:

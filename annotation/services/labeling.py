@@ -35,7 +35,7 @@ def assign_next_post(enrollment: Enrollment, step: Step) -> None:
         step_id == step.pk and status == Assignment.Status.SUBMITTED for _, step_id, status in own
     )
     if n_submitted < get_n_posts(study, step):
-        _lock_assignments_of(study)
+        lock_assignments_of(study)
         taken = {post_id for post_id, _, _ in own}
         post_id = _choose_post(enrollment, taken)
         if post_id is None and _time_out_others(enrollment):
@@ -55,7 +55,7 @@ def _choose_post(enrollment: Enrollment, taken: set[int]) -> int | None:
     study = enrollment.study
     return choose_post(
         study.strategy,
-        count_live_assignments(study),
+        count_live_assignments(study, enrollment.phase),
         taken=taken,
         cap=study.redundancy_cap,
         rng=random.Random(f"{study.seed}:{enrollment.pk}:{len(taken)}"),  # noqa: S311 - repeatable, not secret
@@ -85,7 +85,7 @@ def go_on_labeling(enrollment: Enrollment, step: Step) -> Enrollment:
     return enrollment
 
 
-def _lock_assignments_of(study: Study) -> None:
+def lock_assignments_of(study: Study) -> None:
     # SQLite's transactions are IMMEDIATE: this one is already alone. PostgreSQL needs the queue said.
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -132,6 +132,7 @@ def submit_annotation(
         codes=reading_done.codes,
         opened=list(reading_done.opened),
         rationale=rationale,
+        study_version_id=enrollment.study.current_version_id,
     )
     Draft.objects.filter(enrollment=enrollment, step=step).delete()
     assign_next_post(enrollment, step)
@@ -146,13 +147,13 @@ def reopen(enrollment: Enrollment) -> None:
     enrollment.outcome, enrollment.finished_at = "", None
     enrollment.save(update_fields=["outcome", "finished_at"])
     study = enrollment.study
-    _lock_assignments_of(study)
+    lock_assignments_of(study)
     released = enrollment.assignments.filter(status=Assignment.Status.RELEASED)
     released.filter(submitted_at__isnull=False).update(status=Assignment.Status.SUBMITTED)
     unread = released.filter(submitted_at=None).order_by("-position").first()
     if unread is None:
         return
-    n_live = count_live_assignments(study)[unread.post_id]
+    n_live = count_live_assignments(study, enrollment.phase)[unread.post_id]
     if study.redundancy_cap is None or n_live < study.redundancy_cap:
         unread.status = Assignment.Status.OPEN
         unread.save(update_fields=["status"])

@@ -50,16 +50,19 @@ def withdraw(enrollment: Enrollment) -> Enrollment:
     enrollment = lock(enrollment)
     if enrollment.outcome == Outcome.WITHDREW:
         return enrollment
-    completed_at = enrollment.finished_at if enrollment.outcome == Outcome.COMPLETED else None
-    erased = _erase_rows(enrollment)
+    was_data = enrollment.phase != Enrollment.Phase.REHEARSAL and enrollment.outcome == Outcome.COMPLETED
+    completed_at = enrollment.finished_at if was_data else None
+    erased = erase_rows(enrollment)
     _replace_person(enrollment)
     Withdrawal.objects.create(enrollment=enrollment, erased=erased)
     finish(enrollment, Outcome.WITHDREW)
-    answers_erased.send(sender=Enrollment, study=enrollment.study, completed_at=completed_at)
+    answers_erased.send(
+        sender=Enrollment, study=enrollment.study, began_at=enrollment.started_at, completed_at=completed_at
+    )
     return enrollment
 
 
-def _erase_rows(enrollment: Enrollment) -> dict[str, int]:
+def erase_rows(enrollment: Enrollment) -> dict[str, int]:
     """Delete all that refers to the enrollment, in whichever app; return how many rows of what."""
     rows = [
         field.related_model._base_manager.filter(**{field.field.name: enrollment})

@@ -17,19 +17,23 @@ from annotation.models import (
     StepCompletion,
     Study,
 )
-from annotation.recruitment import Entry, find_enrollment
+from annotation.recruitment import Entry, admit, find_enrollment
 from annotation.selectors import get_current_step
+
+from .lifecycle import hold_state
 
 
 @transaction.atomic
 def enroll(study: Study, entry: Entry) -> Enrollment:
     """Take someone in, or find them again: one person has one enrollment in a study.
 
-    Raises StudyClosed when a new person meets a study that is not live; those inside may go on.
+    Raises StudyClosed when a new person meets a study that takes nobody in; those inside may go on.
     """
     enrollment = find_enrollment(study, entry)
     if enrollment:
         return enrollment
+    hold_state(study)
+    admit(study, entry)
     # Held, so that nobody who withdraws from their last study at this moment takes the row away.
     rater, _ = Rater.objects.select_for_update().get_or_create(
         origin=entry.origin, external_id=entry.rater_id
@@ -37,9 +41,21 @@ def enroll(study: Study, entry: Entry) -> Enrollment:
     enrollment, is_new = Enrollment.objects.get_or_create(
         study=study,
         rater=rater,
-        defaults={"prolific_study_id": entry.study_id, "prolific_session_id": entry.session_id},
+        defaults={
+            "phase": get_phase(study, entry),
+            "study_version_id": study.current_version_id,
+            "prolific_study_id": entry.study_id,
+            "prolific_session_id": entry.session_id,
+        },
     )
     return enter_current_step(enrollment) if is_new else enrollment
+
+
+def get_phase(study: Study, entry: Entry) -> Enrollment.Phase:
+    """Return what the answers of someone who comes in now are for."""
+    if entry.is_rehearsal:
+        return Enrollment.Phase.REHEARSAL
+    return Enrollment.Phase.PILOT if study.state == Study.State.PILOT else Enrollment.Phase.LIVE
 
 
 def lock(enrollment: Enrollment) -> Enrollment:

@@ -8,8 +8,10 @@ from django.views.decorators.http import require_http_methods
 
 from annotation import services
 from annotation.access import build_query, has_cookie_of, remember
+from annotation.errors import Unfinished
 from annotation.http import SeeOther, explain_problems
-from annotation.models import Study
+from annotation.launch import find_faults_ahead
+from annotation.models import Rater, Study
 from annotation.recruitment import find_enrollment, read_entry, seal, unseal
 
 
@@ -26,11 +28,17 @@ def arrive(request: HttpRequest, slug: str) -> HttpResponse:
     translation.activate(study.language)
     if request.method == "GET":
         entry = read_entry(request.GET)
-        is_back = find_enrollment(study, entry) is not None
-        return render(
-            request, "annotation/arrival.html", {"study": study, "token": seal(entry), "is_back": is_back}
-        )
-    enrollment = services.enroll(study, unseal(request.POST.get("entry", "")))
+        context = {
+            "study": study,
+            "token": seal(entry),
+            "is_back": find_enrollment(study, entry) is not None,
+            "is_test": entry.origin == Rater.Origin.TEST,
+        }
+        return render(request, "annotation/arrival.html", context)
+    entry = unseal(request.POST.get("entry", ""))
+    if entry.is_rehearsal and (faults := find_faults_ahead(study, None)):
+        raise Unfinished(faults)
+    enrollment = services.enroll(study, entry)
     if not has_cookie_of(request, enrollment):
         request.rater_query = build_query(enrollment)
     return remember(SeeOther(reverse("annotation:current_step", args=[study.slug])), enrollment)

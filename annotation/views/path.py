@@ -10,8 +10,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation import services, steps
 from annotation.access import PAGE_MARK, get_enrollment, mark_page
-from annotation.errors import Refused
+from annotation.errors import Refused, Unfinished
 from annotation.http import SeeOther, explain_problems, go_on, go_past
+from annotation.launch import find_faults_ahead
 from annotation.models import Enrollment, Outcome, Step
 from annotation.paradata import read_paradata
 from annotation.recruitment import build_return_url
@@ -36,6 +37,10 @@ def walk_step(request: HttpRequest, slug: str, position: int) -> HttpResponse:
             if "retry" not in request.POST and enrollment.outcome != Outcome.WITHDREW:
                 messages.info(request, _("That page was already finished. What you sent first stands."))
         return go_past(enrollment)
+    if enrollment.phase == Enrollment.Phase.REHEARSAL and (
+        faults := find_faults_ahead(enrollment.study, current)
+    ):
+        raise Unfinished(faults)
     response = steps.KINDS[current.kind].view(request, enrollment, current)
     if request.method == "POST" and isinstance(response, SeeOther) and response.is_taken:
         _note_visit(request, enrollment, current)

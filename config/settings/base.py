@@ -106,6 +106,17 @@ else:
     if read("bool", "DATABASE_PREPARES", True):
         DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 2}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {
+    # What counts failed logins. It lies in the database, so that every process of every server sees the same
+    # count, and nobody is kept out while Redis is away.
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "accounts_throttle",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
+    # What a process may remember for itself, at no cost.
+    "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
 
 # --- queue -------------------------------------------------------------------------------------
 
@@ -120,6 +131,16 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "jobs.tasks.sweep", "schedule": 15.0, "options": {"expires": 15.0}},
     "time out": {"task": "annotation.tasks.time_out_overdue", "schedule": 60.0, "options": {"expires": 60.0}},
+    "renewal": {
+        "task": "annotation.tasks.freeze_after_renewal",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
+    "retention": {
+        "task": "modeling.tasks.remind_of_retention",
+        "schedule": 6 * 60 * 60.0,  # more often than once a day: a reminder is given once
+        "options": {"expires": 60 * 60.0},
+    },
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 if REDIS_URL:
@@ -146,6 +167,16 @@ else:
     for folder in ("queue", "control"):
         (VAR_DIR / folder).mkdir(parents=True, exist_ok=True)
 
+# --- mail --------------------------------------------------------------------------------------
+
+EMAIL_HOST = read("str", "EMAIL_HOST", "")  # '' for an installation that sends no mail
+EMAIL_PORT = read("int", "EMAIL_PORT", 587)
+EMAIL_HOST_USER = read("str", "EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = read("str", "EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = read("bool", "EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = read("str", "DEFAULT_FROM_EMAIL", "parallax@localhost")
+
 # --- application -------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -159,6 +190,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "config.accounts",
     "jobs",
     "annotation",
     "calibration",
@@ -175,6 +210,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "config.accounts.middleware.SecondFactorMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -223,7 +260,26 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "modeling:studies"
+LOGOUT_REDIRECT_URL = "home"
+REQUIRE_MFA = read("bool", "REQUIRE_MFA", PRODUCTION)
+ACCOUNT_ADAPTER = "config.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]  # nobody signs up; allauth wants to know
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key"}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Parallax"
+SESSION_HOURS = read("int", "SESSION_HOURS", 12)
+if not 1 <= SESSION_HOURS <= 24 * 14:
+    raise ImproperlyConfigured(
+        f"The environment variable SESSION_HOURS must be from 1 to {24 * 14}, not {SESSION_HOURS}."
+    )
+SESSION_COOKIE_AGE = SESSION_HOURS * 60 * 60
+SESSION_EXPIRE_AT_BROWSER_CLOSE = read("bool", "SESSION_ENDS_WITH_BROWSER", True)
+ACCOUNT_SESSION_REMEMBER = not SESSION_EXPIRE_AT_BROWSER_CLOSE
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -241,6 +297,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "annotation.views.problems.csrf_failure"
 RATER_COOKIE_AGE_SECONDS = 60 * 60 * 24 * 30
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
@@ -255,6 +312,7 @@ if PRODUCTION:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
     if read("bool", "BEHIND_PROXY", False):
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+        ALLAUTH_TRUSTED_PROXY_COUNT = 1  # X-Forwarded-For says whose failed logins are counted together
 
 # --- logs --------------------------------------------------------------------------------------
 

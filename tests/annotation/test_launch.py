@@ -5,8 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotation import steps
-from annotation.errors import Refused
-from annotation.launch import find_faults, find_warnings, is_translated, launch, list_item_keys
+from annotation.launch import find_faults, find_warnings, is_translated, list_item_keys
 from annotation.models import Outcome, Post, Step, Study, ValueNode
 from modeling.demo import load_demo_study
 from tests.every_step import ALL_CODES, CONFIGS, GATING, GRID, TEXT, TRAINING, build_study
@@ -334,19 +333,6 @@ def test_english_is_translated_and_what_has_a_catalogue(tmp_path, settings):
     catalogue.touch()
     assert is_translated("pt-br")
     assert not is_translated("pt")
-
-
-def test_a_study_without_faults_goes_live():
-    study = build_study(*WHOLE, state=Study.State.DRAFT)
-    launch(study)
-    assert Study.objects.get().state == Study.State.LIVE
-
-
-def test_a_study_with_faults_stays_as_it_was_and_says_why():
-    study = build_study("labeling", state=Study.State.DRAFT)
-    with pytest.raises(Refused, match="consent: nothing may be asked"):
-        launch(study)
-    assert Study.objects.get().state == Study.State.DRAFT
 
 
 def test_the_demonstration_study_has_neither_faults_nor_warnings():

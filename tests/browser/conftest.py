@@ -143,11 +143,11 @@ def someone(open_page: Callable[..., Page]) -> Callable[..., Person]:
 def logged_in(chromium: Browser, site: Site) -> dict:
     """What a browser keeps once the administrator has logged in: `open_page(storage_state=logged_in)`."""
     with open_page_in(chromium, site) as page:
-        page.goto("/admin/login/")
+        page.goto("/admin/")
         page.get_by_label("Username").fill("admin")
         page.get_by_label("Password").fill(site.password)
         page.get_by_role("button", name="Log in").click()
-        page.get_by_role("heading", name="Site administration").wait_for()
+        page.get_by_role("heading", name="What do you want to do?").wait_for()
         return page.context.storage_state()
 
 

@@ -2,11 +2,11 @@ import json
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from annotation.models import Post
+from annotation.models import Post, StudyAccess
 from annotation.selectors import _tree
 from calibration.instrument.shipped import CONTENT
 from calibration.models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
@@ -229,7 +229,7 @@ class TestUploadedItemTexts:
     def test_only_who_may_add_questionnaires_uploads_any(self, client, study):
         assert client.get(self.address).status_code == 302
         person = User.objects.create_user("reader", is_staff=True)
-        person.user_permissions.add(Permission.objects.get(codename="view_questionnaire"))
+        study.accesses.create(user=person, role=StudyAccess.Role.ANALYST)
         client.force_login(person)
         assert client.post(self.address, self.fields(study)).status_code == 403
         listed = client.get(reverse("admin:calibration_questionnaire_changelist")).content.decode()

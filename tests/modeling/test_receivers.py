@@ -19,7 +19,7 @@ from modeling.selectors import get_latest_report
 from tests.modeling.rated import FEW, fit_here, make_rated_study
 
 pytestmark = pytest.mark.django_db
-WARNING = "Someone withdrew after this was computed; fit again."
+WARNING = "Who counts has changed since this was computed; fit again."
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from annotation.models import Annotation, Enrollment, Rater
+from annotation.versions import get_code_version
 from jobs.models import Job
 from jobs.services import run_here
 from modeling import services
@@ -14,7 +15,8 @@ from modeling.artefacts import load_arrays
 from modeling.errors import ArtefactDamaged, DataChanged, NotEnoughData
 from modeling.estimators.fitting import FitSettings
 from modeling.evaluation import Evaluation
-from modeling.matrices import INCLUSION, load_table
+from modeling.inclusion import describe
+from modeling.matrices import load_table
 from modeling.models import EvaluationReport, FitRun, PostScore
 from tests.modeling.rated import FEW, fit_here, make_rated_study
 from tests.modeling.test_evaluation import MEASURE, PEOPLE
@@ -22,7 +24,7 @@ from tests.modeling.test_evaluation import MEASURE, PEOPLE
 pytestmark = pytest.mark.django_db
 
 REPORT = PEOPLE | {
-    *("study", "inclusion", "n_raters", "n_posts", "n_annotations", "n_values", "n_simulated"),
+    *("study", "inclusion", "n_excluded", "n_raters", "n_posts", "n_annotations", "n_values", "n_simulated"),
     *("models", "personalized", "differences", "holdout", "mae_by_value", "mae_overall"),
     *("notes", "seed", "data_hash", "code_version"),
 }
@@ -46,7 +48,7 @@ def test_a_fit_stores_all_it_takes_to_repeat_it(study):
     assert fit_run.data_hash == table.data_hash
     assert (fit_run.n_raters, fit_run.n_annotations, fit_run.has_simulated) == (10, 80, False)
     assert fit_run.consensus_name == "text"
-    assert fit_run.code_version == services.get_code_version()
+    assert fit_run.code_version == get_code_version()
     assert len(fit_run.feature_names) == 8
     arrays = load_arrays(fit_run.artefact, fit_run.artefact_sha256)
     held_out = {table.post_ids[table.posts[row]] for row in arrays["test_rows"]}
@@ -81,7 +83,7 @@ def test_the_report_has_exactly_the_promised_keys_and_is_strict_json(study):
     for row in [*measures["mae_by_value"], measures["mae_overall"]]:
         for name in ("human_crowd", "human_crowd_se", "model_crowd", "model_crowd_se"):
             assert row[name] > 0
-    assert (measures["study"], measures["inclusion"], measures["seed"]) == (study.slug, INCLUSION, 1)
+    assert (measures["study"], measures["inclusion"], measures["seed"]) == (study.slug, describe(), 1)
     assert (measures["n_raters"], measures["n_posts"], measures["n_annotations"]) == (10, 16, 80)
     assert measures["n_simulated"] == 0
 

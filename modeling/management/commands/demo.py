@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
+from django.urls import reverse
 
 from annotation.models import Annotation, Enrollment, Outcome, Rater, Study
 from annotation.recruitment import build_entry_path
@@ -158,8 +159,8 @@ class Command(BaseCommand):
         if report is None:
             return False
         with Browser(self.base_url) as browser:
-            page = browser.get(f"/admin/login/?next=/dashboard/{study.slug}/")
-            page = browser.submit(page.form(having="username"), {"username": ADMIN, "password": password})
+            page = browser.get(f"{reverse('account_login')}?next=/dashboard/{study.slug}/")
+            page = browser.submit(page.form(having="login"), {"login": ADMIN, "password": password})
         return f"{report.measures['personalized']['rho']:.3f}" in page.text
 
     def show(self, study: Study, password: str) -> None:

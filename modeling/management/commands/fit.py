@@ -1,4 +1,4 @@
-"""`manage.py fit STUDY [--queue] ...`"""
+"""`manage.py fit STUDY [--queue] [--with-pilot] [--without-flags RULE,...] ...`"""
 
 from dataclasses import fields, replace
 
@@ -9,6 +9,7 @@ from jobs.models import Job
 from jobs.services import retry, run_here
 from modeling.errors import ModelingError
 from modeling.estimators.fitting import FitSettings
+from modeling.management.inclusion_options import add_inclusion_options, read_inclusion_options
 from modeling.progress import Progress
 from modeling.services import request_evaluation, request_fit
 
@@ -19,6 +20,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("study", help="the study's slug")
         parser.add_argument("--queue", action="store_true", help="leave the work to a worker")
+        add_inclusion_options(parser)
         for field in fields(FitSettings):
             parser.add_argument(
                 f"--{field.name.replace('_', '-')}",
@@ -39,7 +41,8 @@ class Command(BaseCommand):
             if options[field.name] is not None
         }
         try:
-            job = request_fit(found, replace(FitSettings(seed=found.seed), **given))
+            settings = replace(FitSettings(seed=found.seed), **given)
+            job = request_fit(found, settings, read_inclusion_options(options))
             if queue:
                 self._leave_to_workers(job)
                 return

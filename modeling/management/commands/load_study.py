@@ -1,4 +1,4 @@
-"""`manage.py load_study SLUG --ratings FILE --scale MIN MAX [--posts FILE] ...`"""
+"""`manage.py load_study SLUG (--ratings FILE --scale MIN MAX [--posts FILE] ... | --export FILE)`"""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from modeling.errors import ImportRefused
+from modeling.export.loading import read_export
 from modeling.imports import StudyImport, read_study
 from modeling.loading import Loading, load_study
 
@@ -25,21 +26,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("study", help="slug of the study to be")
         for role, meaning in FILES.items():
-            parser.add_argument(
-                f"--{role}", type=Path, metavar="FILE", required=role == "ratings", help=meaning
-            )
+            parser.add_argument(f"--{role}", type=Path, metavar="FILE", help=meaning)
         parser.add_argument(
             "--scale",
             type=int,
             nargs=2,
             metavar=("MIN", "MAX"),
-            required=True,
             help="ends of the rating scale",
         )
         parser.add_argument(
             "--text-column", default="", metavar="NAME", help="the posts' column of texts, when not 'text'"
         )
-        parser.add_argument("--name", default="", help="the study's name; its slug when left out")
+        parser.add_argument(
+            "--export", type=Path, metavar="FILE", help="archive of an export, in place of all of the above"
+        )
+        parser.add_argument(
+            "--name", default="", help="the study's name; when left out that of the export, else its slug"
+        )
         parser.add_argument(
             "--replace",
             action="store_true",
@@ -47,11 +50,30 @@ class Command(BaseCommand):
         )
 
     def handle(
-        self, *args, study: str, scale: list[int], text_column: str, name: str, replace: bool, **options
+        self,
+        *args,
+        study: str,
+        scale: list[int] | None,
+        text_column: str,
+        export: Path | None,
+        name: str,
+        replace: bool,
+        **options,
     ):
         paths = {role: options[role] for role in FILES if options[role] is not None}
+        if export and (paths or scale or text_column):
+            raise CommandError(
+                "--export holds everything: leave out the other files, --scale and --text-column."
+            )
+        if not export and not ("ratings" in paths and scale):
+            raise CommandError("Give --ratings and --scale, or the archive of an export by --export.")
         try:
-            data = read_study(scale=(scale[0], scale[1]), text_column=text_column, **paths)
+            if export:
+                paths = {"export": export}
+                data, exported_name = read_export(export)
+                name = name or exported_name
+            else:
+                data = read_study(scale=(scale[0], scale[1]), text_column=text_column, **paths)
             found, outcome = load_study(
                 study,
                 data,

@@ -3,6 +3,7 @@ import json
 import pytest
 from django.urls import reverse
 
+from annotation.admin.studies import StudyForm
 from annotation.models import CompletionCode, Enrollment, Outcome, Post, Step, Study, ValueSystem
 from annotation.selectors import _tree, get_current_step, get_tree
 from annotation.services import complete_step, finish, withdraw
@@ -58,7 +59,6 @@ def test_a_study_is_set_up_in_one_page(admin_client):
         slug="new",
         title="New",
         value_system=str(system.pk),
-        state="draft",
         consent="",
         outcome_texts="",
         **{
@@ -174,79 +174,75 @@ def messages_of(response):
     return [str(message) for message in response.context["messages"]]
 
 
-class TestGoingLive:
-    def launch(self, admin_client, study, **changes):
-        sent = read_form(admin_client.get(page_of(study))) | {"state": "live"} | changes
-        return admin_client.post(page_of(study), sent, follow=True)
-
-    def test_a_study_without_faults_goes_live(self, admin_client):
+class TestTheState:
+    def test_is_not_changed_by_the_form(self, admin_client):
         study = StudyFactory(state="draft", codes=ALL_CODES)
-        response = self.launch(admin_client, study)
-        study.refresh_from_db()
-        assert study.state == "live"
-        assert len(messages_of(response)) == 1
+        assert "state" not in admin_client.get(page_of(study)).context["adminform"].form.fields
+        save(admin_client, page_of(study), state="live", name="Typed anew")
+        assert Study.objects.values_list("state", "name").get() == ("draft", "Typed anew")
 
-    def test_one_with_faults_is_saved_stays_a_draft_and_says_every_reason(self, admin_client):
-        study = StudyFactory(state="draft", steps=("labeling",))
-        StepFactory(study=study, position=2, kind="juggling")
-        response = self.launch(admin_client, study, name="Typed anew", **{"steps-0-config": '{"posts": 8}'})
-        study.refresh_from_db()
-        assert (study.state, study.name) == ("draft", "Typed anew")
-        assert study.steps.first().config == {"posts": 8}
-        (message,) = messages_of(response)
-        assert "Everything was saved, but the study cannot go live yet. It stays draft:" in message
-        for reason in ("first step must be the consent", "no kind of step", "asks for 8 posts"):
-            assert reason in message
-        assert response.redirect_chain == [(page_of(study), 302)]
+    def test_that_somebody_changed_meanwhile_stays(self, admin_client, monkeypatch):
+        study = StudyFactory(state="draft", steps=("consent",))
 
-    @pytest.mark.parametrize("state", ["draft", "closed"])
-    def test_the_state_stays_whichever_it_was(self, admin_client, state):
-        study = StudyFactory(state=state, steps=())
-        self.launch(admin_client, study)
-        assert Study.objects.get().state == state
+        def pause_meanwhile(form):
+            Study.objects.update(state="paused")
+            return ""
 
-    def test_a_new_study_is_stored_as_a_draft_until_it_can(self, admin_client):
-        address = reverse("admin:annotation_study_add")
-        system = ValueSystemFactory()
-        sent = read_form(admin_client.get(address)) | {
-            "name": "New",
-            "slug": "new",
-            "title": "New",
-            "value_system": str(system.pk),
-            "state": "live",
-            "consent": "",
-            "outcome_texts": "",
-        }
-        response = admin_client.post(address, sent, follow=True)
-        study = Study.objects.get()
-        assert (study.slug, study.state) == ("new", "draft")
-        assert "The study has no steps." in messages_of(response)[0]
+        monkeypatch.setattr(StudyForm, "clean_welcome", pause_meanwhile, raising=False)
+        save(admin_client, page_of(study), name="Typed anew")
+        assert Study.objects.values_list("state", "name").get() == ("paused", "Typed anew")
 
-    def test_a_last_step_that_is_deleted_counts_no_more(self, admin_client):
-        study = StudyFactory(state="draft", steps=("consent", "labeling"))
-        response = self.launch(admin_client, study, **{"steps-1-DELETE": "on"})
-        assert "asks anything of interest" in messages_of(response)[0]
-        assert study.steps.count() == 1
-
-    def test_reasons_stand_on_the_page_before_anyone_tries(self, admin_client):
-        study = StudyFactory(state="draft", steps=("labeling",))
+    def test_and_the_way_to_the_launch_stand_on_the_page(self, admin_client):
+        study = StudyFactory(state="paused")
         page = admin_client.get(page_of(study)).content.decode()
-        assert "What keeps this study from going live:" in page
-        assert "The first step must be the consent" in page
-        assert "going live:" not in admin_client.get(page_of(StudyFactory())).content.decode()
+        assert "This study is <strong>paused</strong>" in page
+        assert f'href="{reverse("modeling:launch", args=[study.slug])}"' in page
 
-    def test_a_step_of_a_kind_that_is_gone_is_shown_as_such(self, admin_client):
+    def test_of_a_new_study_is_draft_and_it_may_have_faults(self, admin_client):
+        address = reverse("admin:annotation_study_add")
+        sent = {"name": "New", "slug": "new", "title": "New", "value_system": str(ValueSystemFactory().pk)}
+        assert save(admin_client, address, **sent).status_code == 302
+        assert Study.objects.values_list("slug", "state").get() == ("new", "draft")
+
+
+class TestFaults:
+    def test_stand_in_the_section_that_they_belong_to(self, admin_client):
+        study = StudyFactory(
+            state="draft", steps=("labeling",), attention_consequence="end", attention_limit=3
+        )
+        StepFactory(study=study, position=2, kind="attention_check", config={"kind": "number"})
+        found = {each.key: each.faults for each in admin_client.get(page_of(study)).context["sections"]}
+        assert "The first step must be the consent" in found["steps"][0]
+        assert "has only 1" in found["attention"][0]
+        assert not found["about"]
+
+    def test_stand_beside_their_step(self, admin_client):
+        study = StudyFactory(state="draft", steps=("consent", "labeling"), posts=1)
+        StepFactory(study=study, position=3, kind="juggling")
+        steps = next(s for s in admin_client.get(page_of(study)).context["sections"] if s.key == "steps")
+        consent, labeling, juggling = steps.inline.formset.forms
+        assert not consent.faults
+        assert "asks for 2 posts" in labeling.faults[0]
+        assert "no kind of step" in juggling.faults[0]
+        assert not any(fault in steps.faults for fault in labeling.faults + juggling.faults)
+        assert steps.n_faults == 2
+
+    def test_do_not_keep_a_draft_from_being_saved(self, admin_client):
+        study = StudyFactory(state="draft", steps=("labeling",))
+        assert save(admin_client, page_of(study), **{"steps-0-config": '{"posts": 8}'}).status_code == 302
+        assert study.steps.get().config == {"posts": 8}
+
+    def test_of_a_kind_that_is_gone_let_it_be_shown_and_saved(self, admin_client):
         study = StudyFactory(state="draft", steps=("consent",))
         StepFactory(study=study, position=2, kind="juggling")
         assert "juggling (unknown)" in admin_client.get(page_of(study)).content.decode()
         assert save(admin_client, page_of(study), name="Renamed").status_code == 302
 
     def test_warnings_follow_every_save_of_a_live_study(self, admin_client):
-        study = StudyFactory(
-            state="draft", codes=ALL_CODES, redundancy_cap=2, strategy="fixed", language="tt"
-        )
+        study = StudyFactory(codes=ALL_CODES, redundancy_cap=2, strategy="fixed", language="tt")
         for _ in range(2):
-            shown = messages_of(self.launch(admin_client, study))
+            sent = read_form(admin_client.get(page_of(study)))
+            shown = messages_of(admin_client.post(page_of(study), sent, follow=True))
             assert any("not translated into" in message for message in shown)
             assert any("the cap gives other posts" in message for message in shown)
 
@@ -305,26 +301,21 @@ class TestALiveStudy:
         assert any("it has faults" in message for message in messages_of(response))
         assert Study.objects.get().title == "Better"
 
-    def test_that_nobody_is_in_may_be_taken_back_to_be_rebuilt(self, admin_client):
-        study = StudyFactory(steps=("consent", "labeling"))
-        assert (
-            save(admin_client, page_of(study), state="draft", **{"steps-1-DELETE": "on"}).status_code == 302
-        )
-        assert Study.objects.get().state == "draft"
-
     @pytest.mark.parametrize("outcome", ["", Outcome.TIMED_OUT])
     @pytest.mark.parametrize("state", ["draft", "closed"])
     def test_that_someone_is_in_is_kept_whole_whatever_its_state(self, admin_client, outcome, state):
         enrollment = EnrollmentFactory(study__steps=("consent", "labeling"))
         if outcome:
             finish(enrollment, outcome)
-        response = save(admin_client, page_of(enrollment.study), state=state, consent="")
+        Study.objects.update(state=state)
+        response = save(admin_client, page_of(enrollment.study), consent="")
         assert "missing in 'consent'" in read_errors(response)
-        assert Study.objects.get().state == "live"
+        assert Study.objects.get().consent
 
-    def test_that_all_have_left_may_be_closed_and_changed(self, admin_client):
+    def test_that_is_closed_and_all_have_left_may_be_changed(self, admin_client):
         enrollment = finish(EnrollmentFactory(study__steps=("consent", "labeling")), Outcome.NO_CONSENT)
-        assert save(admin_client, page_of(enrollment.study), state="closed", consent="").status_code == 302
+        Study.objects.update(state="closed")
+        assert save(admin_client, page_of(enrollment.study), consent="").status_code == 302
         assert Study.objects.get().consent == {}
 
 
@@ -360,8 +351,9 @@ class TestStepsThatPeopleHaveFinished:
         ids=["delete one ahead", "delete one behind", "leave a gap", "swap", "another kind", "add"],
     )
     def test_stay_in_number_order_and_kind(self, admin_client, study, state, changes):
+        Study.objects.update(state=state)
         before = list(study.steps.values_list())
-        response = save(admin_client, page_of(study), state=state, **changes)
+        response = save(admin_client, page_of(study), **changes)
         assert response.status_code == 200
         assert "Steps can no longer be added, deleted, moved or changed in kind" in read_errors(response)
         assert list(study.steps.values_list()) == before

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.utils import timezone
 
 from annotation.models import Annotation, Assignment, Outcome, Step
@@ -108,9 +108,9 @@ def test_a_step_put_in_where_no_post_is_left_does_not_hold_anyone(client):
 class TestTheTimeLeft:
     @pytest.fixture(autouse=True)
     def _forget(self):
-        cache.clear()
+        caches["process"].clear()
         yield
-        cache.clear()
+        caches["process"].clear()
 
     def let_others_read(self, study, *, n, seconds):
         other = EnrollmentFactory(study=study)

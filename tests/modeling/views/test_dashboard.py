@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation.models import Annotation, Enrollment, Rater, Study
+from annotation.models import Annotation, Enrollment, Rater, Study, StudyAccess
 from jobs.models import Job
 from jobs.services import run_here
 from modeling import services
@@ -50,12 +50,20 @@ def test_a_stranger_is_sent_to_the_login_and_learns_nothing(client, study):
 def test_somebody_who_is_no_member_of_staff_is_a_stranger_too(client, study):
     client.force_login(get_user_model().objects.create_user("rater"))
     for address in (STUDIES, page_of(study), figure_of(study)):
-        assert client.get(address)["Location"].startswith("/admin/login/")
+        response = client.get(address, follow=True)
+        assert response.redirect_chain[0][0].startswith("/admin/login/")
+        assert response.status_code == 403
 
 
-def test_staff_need_no_further_rights(client, study):
-    client.force_login(get_user_model().objects.create_user("colleague", is_staff=True))
-    for address in (STUDIES, page_of(study), figure_of(study)):
+def test_staff_need_a_role_in_the_study_and_no_further_rights(client, study):
+    colleague = get_user_model().objects.create_user("colleague", is_staff=True)
+    client.force_login(colleague)
+    assert study.name not in client.get(STUDIES).content.decode()
+    for address in (page_of(study), figure_of(study)):
+        assert client.get(address).status_code == 404
+    study.accesses.create(user=colleague, role=StudyAccess.Role.ASSISTANT)
+    assert study.name in client.get(STUDIES).content.decode()
+    for address in (page_of(study), figure_of(study)):
         assert client.get(address).status_code == 200
 
 

@@ -1,0 +1,574 @@
+"""Who may open which page: every address of staff, for every role, as a table says.
+
+An address that stands in no table fails the first test, so a new page cannot be forgotten. Two studies are filled with
+everything; what belongs to one must never be read by someone of the other, and no platform id by someone without the
+right to it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
+from django.test import Client
+from django.urls import URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Attempt,
+    Draft,
+    Enrollment,
+    Exclusion,
+    GateDecision,
+    Outcome,
+    PageVisit,
+    Post,
+    PostUpload,
+    Rater,
+    Study,
+    StudyAccess,
+    StudyEvent,
+    StudyVersion,
+    ValueNode,
+    ValueSystem,
+    Withdrawal,
+)
+from annotation.services.audit import log_event
+from annotation.services.uploads import store_upload
+from calibration.models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
+from jobs.models import Heartbeat, Job
+from modeling.models import DataExport, EvaluationReport, FitRun, PostScore, QualityFlag
+from tests.factories import AnnotationFactory, EnrollmentFactory, RaterFactory, StudyFactory
+
+pytestmark = pytest.mark.django_db
+
+ASSISTANT, ANALYST, OWNER = "assistant", "analyst", "owner"  # of the study that is asked for
+NEIGHBOUR = "owner of another study"
+STRANGER = "researcher without a study"
+OUTSIDER = "account without staff status"
+ANYBODY = "nobody logged in"
+ADMINISTRATOR = "administrator"
+ROLES = (ASSISTANT, ANALYST, OWNER, NEIGHBOUR, STRANGER, OUTSIDER, ANYBODY, ADMINISTRATOR)
+
+ALL = {ASSISTANT, ANALYST, OWNER}
+SETS_UP = {ASSISTANT, OWNER}
+READS_ANSWERS = {ANALYST, OWNER}
+OWNS = {OWNER}
+EVERY_RESEARCHER = ALL | {NEIGHBOUR, STRANGER}
+SEES_IDENTITIES = {OWNER, ADMINISTRATOR}
+
+# A study's pages: method, who may (an administrator always may), the status they get. All others get 404, and those
+# who have not come in as a researcher are led to the login.
+PAGES: dict[str, tuple[str, set[str], int]] = {
+    "modeling:studies": ("GET", EVERY_RESEARCHER, 200),
+    "modeling:study": ("GET", ALL, 200),
+    "modeling:agreement_figure": ("GET", ALL, 200),
+    "modeling:watch": ("GET", ALL, 200),
+    "modeling:people": ("GET", ALL, 200),
+    "modeling:person": ("GET", ALL, 200),
+    "modeling:access": ("GET", OWNS, 200),
+    "modeling:give_role": ("POST", OWNS, 422),
+    "modeling:take_role": ("POST", OWNS, 302),
+    "modeling:rehearsal": ("GET", SETS_UP, 200),
+    "modeling:rehearsal_start": ("POST", SETS_UP, 302),
+    "modeling:rehearsal_step": ("POST", SETS_UP, 302),
+    "modeling:rehearsal_simulate": ("POST", SETS_UP, 422),
+    "modeling:rehearsal_erase": ("POST", SETS_UP, 422),
+    "modeling:launch": ("GET", ALL, 200),
+    "modeling:versions": ("GET", ALL, 200),
+    "modeling:version_changes": ("GET", ALL, 200),
+    "modeling:version_file": ("GET", ALL, 200),
+    "modeling:data": ("GET", READS_ANSWERS, 200),
+    "modeling:data_make": ("POST", READS_ANSWERS, 302),
+    "modeling:data_keys": ("POST", OWNS, 200),
+    "modeling:quality": ("GET", ALL, 200),
+    "modeling:quality_compute": ("POST", READS_ANSWERS, 422),
+    "modeling:quality_exclude": ("POST", READS_ANSWERS, 422),
+    "modeling:quality_include": ("POST", READS_ANSWERS, 422),
+    "modeling:erase": ("GET", OWNS, 200),
+    "modeling:erase_person": ("POST", OWNS, 422),
+    "modeling:erase_identities": ("POST", OWNS, 422),
+    "posts:uploads": ("GET", ALL, 200),
+    "posts:upload": ("GET", SETS_UP, 200),
+    "posts:layout": ("POST", SETS_UP, 422),
+    "posts:load": ("POST", SETS_UP, 422),
+    "posts:progress": ("GET", SETS_UP, 200),
+    "posts:reopen": ("POST", SETS_UP, 302),
+    "posts:again": ("POST", SETS_UP, 302),
+    "posts:discard": ("POST", SETS_UP, 302),
+    "posts:undo": ("POST", SETS_UP, 422),
+}
+SENT = {"modeling:rehearsal_step": {"position": "1"}}
+# Pages of a study that are allowed to say that what is asked for is not there.
+MAY_LACK: dict[str, tuple[str, set[str]]] = {
+    "modeling:data_download": ("GET", READS_ANSWERS),
+    "posts:report": ("GET", SETS_UP),
+}
+
+# The admin's pages of each model: v views the list, a row and its history; a adds, c changes, d deletes.
+PART_OF_THE_SET_UP = {
+    ASSISTANT: "vacd",
+    ANALYST: "v",
+    OWNER: "vacd",
+    NEIGHBOUR: "vacd",
+    ADMINISTRATOR: "vacd",
+}
+READ_BY_ALL = dict.fromkeys((ASSISTANT, ANALYST, OWNER, NEIGHBOUR, ADMINISTRATOR), "v")
+ANSWERS = dict.fromkeys((ANALYST, OWNER, NEIGHBOUR, ADMINISTRATOR), "v")
+ADMIN: dict[type, dict[str, str]] = {
+    Study: {
+        ASSISTANT: "vac",
+        ANALYST: "va",
+        OWNER: "vacd",
+        NEIGHBOUR: "vacd",
+        STRANGER: "a",
+        ADMINISTRATOR: "vacd",
+    },
+    ValueSystem: dict.fromkeys(EVERY_RESEARCHER, "va") | {ADMINISTRATOR: "vacd"},
+    ValueNode: dict.fromkeys(EVERY_RESEARCHER, "va") | {ADMINISTRATOR: "vac"},  # studies take people with it
+    Post: PART_OF_THE_SET_UP,
+    CalibrationQuestion: PART_OF_THE_SET_UP,
+    Questionnaire: PART_OF_THE_SET_UP,
+    Rater: {ASSISTANT: "v", ANALYST: "v", OWNER: "v", NEIGHBOUR: "v", ADMINISTRATOR: "vd"},
+    Enrollment: {ASSISTANT: "v", ANALYST: "v", OWNER: "vd", NEIGHBOUR: "vd", ADMINISTRATOR: "vd"},
+    **dict.fromkeys(
+        (
+            Assignment,
+            Attempt,
+            EvaluationReport,
+            Exclusion,
+            FitRun,
+            GateDecision,
+            PageVisit,
+            PostScore,
+            PostUpload,
+            QualityFlag,
+            StudyEvent,
+            StudyVersion,
+            Withdrawal,
+        ),
+        READ_BY_ALL,
+    ),
+    **dict.fromkeys((Annotation, CalibrationAnswer, DataExport, Draft, QuestionnaireResponse), ANSWERS),
+    StudyAccess: dict.fromkeys((OWNER, NEIGHBOUR, ADMINISTRATOR), "v"),
+    User: {ADMINISTRATOR: "vac"},
+    Job: {ADMINISTRATOR: "vc"},
+    Heartbeat: {ADMINISTRATOR: "vc"},
+}
+# Further pages of the admin. A study that is not theirs is not there for them.
+ADMIN_PAGES: dict[str, tuple[str, set[str], int]] = {
+    "admin:index": ("GET", EVERY_RESEARCHER, 200),
+    "admin:jsi18n": ("GET", EVERY_RESEARCHER, 200),
+    "admin:password_change": ("GET", EVERY_RESEARCHER, 200),
+    "admin:password_change_done": ("GET", EVERY_RESEARCHER, 200),
+    "admin:annotation_study_from_paper": ("GET", EVERY_RESEARCHER, 200),
+    "admin:annotation_study_upload": ("GET", EVERY_RESEARCHER, 200),
+    "admin:annotation_study_duplicate": ("GET", SETS_UP, 200),
+    "admin:annotation_study_download": ("GET", SETS_UP, 200),
+    "admin:calibration_questionnaire_upload": ("GET", SETS_UP | {NEIGHBOUR}, 200),
+    "admin:auth_user_password_change": ("GET", set(), 200),
+}
+# Of no study and of no row: what they show is tested where it is written.
+OF_NO_STUDY = {
+    "home",
+    "healthz",
+    "readyz",
+    "admin:login",
+    "admin:logout",
+    "admin:autocomplete",
+    "admin:view_on_site",
+    "admin:app_list",
+    "mfa_index",
+    "mfa_authenticate",
+    "mfa_reauthenticate",
+    "mfa_activate_totp",
+    "mfa_deactivate_totp",
+    "mfa_view_recovery_codes",
+    "mfa_generate_recovery_codes",
+    "mfa_download_recovery_codes",
+    "account_login",
+    "account_logout",
+    "account_inactive",
+    "account_reauthenticate",
+    "account_change_password",
+}
+AGREEMENT = {"rho": 0.5, "interval": [0.4, 0.6], "posts": 3, "undefined": 0}
+MEASURES = {
+    "human_human": AGREEMENT,
+    "human_consensus": AGREEMENT,
+    "human_consensus_by_size": [],
+    "mae_by_value": [],
+    "mae_overall": {},
+    "differences": [],
+    "notes": [],
+}
+MODEL_PAGES = ("changelist", "add", "change", "delete", "history")
+
+
+def name_admin_page(model: type, page: str) -> str:
+    return f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+
+
+def list_addresses() -> dict[str, list[str]]:
+    """Every named address that Parallax serves, with the arguments it wants."""
+
+    def walk(resolver: Any, namespace: str, wanted: list[str]) -> Iterator[tuple[str, list[str]]]:
+        for pattern in resolver.url_patterns:
+            arguments = [*wanted, *pattern.pattern.converters]
+            if isinstance(pattern, URLResolver):
+                inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+                yield from walk(pattern, inner, arguments)
+            elif pattern.name:
+                yield f"{namespace}{pattern.name}", arguments
+
+    return dict(walk(get_resolver(), "", []))
+
+
+@dataclass
+class Filled:
+    """A study with a row of everything, and the words by which it can be told."""
+
+    study: Study
+    enrollment: Enrollment
+    rows: dict[type, Any]
+    traces: set[str]
+    identities: set[str]
+
+    def get_argument(self, page: str, name: str) -> Any:
+        """Return what the address of one of this study's pages wants under this name."""
+        return {
+            "slug": self.study.slug,
+            "study_id": self.study.pk,
+            "pk": self.rows[PostUpload].pk,
+            "number": self.rows[DataExport].pk if page == "modeling:data_download" else 1,
+            "pseudonym": self.enrollment.rater.pseudonym,
+            "user_id": self.rows[StudyAccess].user_id,
+            "id": self.rows[StudyAccess].user_id,
+        }[name]
+
+
+def fill(name: str, external_id: str, session_id: str) -> Filled:
+    """Make a study with a row of every model that the admin shows."""
+    study = StudyFactory(slug=f"{name}-slug", name=f"Study of {name}", title=f"Title of {name}", posts=0)
+    post = study.posts.create(key=f"{name}-key", text=f"A post about {name}.")
+    study.posts.create(key=f"{name}-second", text=f"Another post about {name}.")
+    enrollment = EnrollmentFactory(study=study, rater=RaterFactory(external_id=external_id))
+    Enrollment.objects.filter(pk=enrollment.pk).update(prolific_session_id=session_id)
+    enrollment.refresh_from_db()
+    step = study.steps.get(kind="labeling")
+    now = timezone.now()
+    questionnaire = study.questionnaires.get()
+    question = study.calibration_questions.first()
+    version = StudyVersion.objects.create(
+        study=study, number=1, digest="d" * 64, content={}, post_digests={}, code_version="1"
+    )
+    fit = FitRun.objects.create(
+        study=study,
+        key=f"{name}-fit",
+        settings={},
+        data_hash="d",
+        code_version="1",
+        consensus_name="text",
+        holdout_post_ids=[],
+        feature_names=[],
+        notes=[],
+        n_raters=1,
+        n_annotations=1,
+        has_simulated=False,
+        artefact="a",
+        artefact_sha256="s",
+    )
+    file = SimpleUploadedFile(f"{name}.csv", f"key,text\n1,Words of {name}.\n".encode())
+    upload = store_upload(study, file)
+    export = DataExport.objects.create(
+        study=study, artefact=f"{name}.zip", sha256="s", n_bytes=1, counts={}, inclusion={}
+    )
+    rows = {
+        Study: study,
+        StudyVersion: version,
+        StudyEvent: log_event(study, StudyEvent.Action.CHANGED, f"Changed something of {name}."),
+        StudyAccess: study.accesses.create(user=make_account(f"{name}-first"), role=StudyAccess.Role.OWNER),
+        Post: post,
+        PostUpload: upload,
+        ValueSystem: study.value_system,
+        ValueNode: study.value_system.nodes.get(key="power"),
+        CalibrationQuestion: question,
+        Questionnaire: questionnaire,
+        Rater: enrollment.rater,
+        Enrollment: enrollment,
+        Assignment: Assignment.objects.create(enrollment=enrollment, step=step, post=post, position=1),
+        Annotation: AnnotationFactory(enrollment=enrollment, post=study.posts.get(key=f"{name}-second")),
+        Attempt: Attempt.objects.create(
+            enrollment=enrollment, step=step, item="x", answers={}, is_right=True
+        ),
+        GateDecision: GateDecision.objects.create(
+            enrollment=enrollment, step=step, passed=True, reason="3 of 4"
+        ),
+        Draft: Draft.objects.create(enrollment=enrollment, step=step, fields="a=1", page="p", number=1),
+        PageVisit: PageVisit.objects.create(enrollment=enrollment, step=step, shown_at=now),
+        Withdrawal: Withdrawal.objects.create(
+            enrollment=EnrollmentFactory(study=study, rater=RaterFactory(external_id=f"gone-{name}")),
+            erased={},
+        ),
+        Exclusion: Exclusion.objects.create(enrollment=enrollment, reason=f"Reason for {name}"),
+        CalibrationAnswer: CalibrationAnswer.objects.create(
+            enrollment=enrollment, question=question, rating=3
+        ),
+        QuestionnaireResponse: QuestionnaireResponse.objects.create(
+            enrollment=enrollment, questionnaire=questionnaire, version=1, answers={"age": 30}
+        ),
+        FitRun: fit,
+        PostScore: PostScore.objects.create(
+            fit_run=fit, post=post, scores=(0.5,) * len(study.value_keys), is_out_of_fold=True
+        ),
+        EvaluationReport: EvaluationReport.objects.create(
+            study=study, fit_run=fit, measures=MEASURES, figure_svg=f"<svg><title>{name}</title></svg>"
+        ),
+        QualityFlag: QualityFlag.objects.create(enrollment=enrollment, rule="too_fast", number=1, limit=2),
+        DataExport: export,
+    }
+    return Filled(
+        study=study,
+        enrollment=enrollment,
+        rows=rows,
+        traces={name, str(enrollment.rater.pseudonym)[:8], str(enrollment.public_id)},
+        identities={external_id, session_id},
+    )
+
+
+def make_account(name: str, **fields: Any) -> Any:
+    return get_user_model().objects.create_user(name, is_staff=True, **fields)
+
+
+@dataclass
+class World:
+    """Two filled studies, and someone of each role: in `mine`, and the owner of `other`."""
+
+    mine: Filled
+    other: Filled
+    clients: dict[str, Client] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls) -> "World":
+        world = cls(
+            fill("herons", "5f00aaaa1111bbbb2222cccc", "6e00dddd3333eeee4444ffff"),
+            fill("otters", "5f99abab1212cdcd3434efef", "6e99fefe5656baba7878cdcd"),
+        )
+        accounts = {
+            ASSISTANT: make_account("ada"),
+            ANALYST: make_account("ben"),
+            OWNER: make_account("cleo"),
+            NEIGHBOUR: make_account("dag"),
+            STRANGER: make_account("eve"),
+            OUTSIDER: get_user_model().objects.create_user("fay"),
+            ADMINISTRATOR: make_account("gil", is_superuser=True),
+        }
+        for role in (ASSISTANT, ANALYST, OWNER):
+            world.mine.study.accesses.create(user=accounts[role], role=role)
+        world.other.study.accesses.create(user=accounts[NEIGHBOUR], role=StudyAccess.Role.OWNER)
+        for role in ROLES:
+            world.clients[role] = Client()
+            if role in accounts:
+                world.clients[role].force_login(accounts[role])
+        world.mine.rows |= {User: accounts[STRANGER]}
+        for model in (Job, Heartbeat):
+            fields = {"kind": "k", "key": "1"} if model is Job else {"name": "worker"}
+            world.mine.rows[model] = model.objects.create(**fields)
+        return world
+
+    def ask(self, role: str, name: str, method: str, address: str) -> tuple[int, str]:
+        """Ask as someone of this role, and return the status and all that is told; what it changes is taken back."""
+        client = self.clients[role]
+        with transaction.atomic():
+            response = client.get(address) if method == "GET" else client.post(address, SENT.get(name, {}))
+            content = b"".join(response.streaming_content) if response.streaming else response.content
+            transaction.set_rollback(True)
+        return response.status_code, content.decode(errors="replace") + response.get("Location", "")
+
+
+@pytest.fixture
+def world() -> World:
+    return World.make()
+
+
+def build_address(name: str, filled: Filled) -> str:
+    """Return a page's address, with whatever of the study's rows it wants."""
+    return reverse(name, kwargs={key: filled.get_argument(name, key) for key in list_addresses()[name]})
+
+
+def expect_of_model(model: type, role: str, page: str, is_mine: bool) -> set[int]:
+    """Return the statuses that are right for a page of the admin; a row that is not there leads to the index."""
+    if role in (ANYBODY, OUTSIDER):
+        return {302}
+    letter = {"changelist": "v", "add": "a", "change": "v", "delete": "d", "history": "v"}[page]
+    if letter not in ADMIN[model].get(role, ""):
+        return {302, 403} if page == "history" else {403}
+    is_there = role == ADMINISTRATOR or model in (ValueSystem, ValueNode) or is_mine == (role != NEIGHBOUR)
+    return {200} if is_there or page in ("changelist", "add") else {302}
+
+
+def test_every_address_stands_in_a_table():
+    models = {name_admin_page(model, page) for model in admin.site._registry for page in MODEL_PAGES}
+    known = {*PAGES, *MAY_LACK, *ADMIN_PAGES, *OF_NO_STUDY, *models}
+    served = {name for name in list_addresses() if not name.startswith("annotation:")}
+    assert "modeling:study" in served
+    assert served - known == set(), "these pages are in no table: say who may open them"
+    assert known - served == set(), "these pages are gone"
+    assert set(ADMIN) == set(admin.site._registry)
+
+
+def list_askings(world: World, role: str) -> Iterator[tuple[str, str, str, set[int]]]:
+    """Every page of both studies, as (what, method, address, the statuses that are right)."""
+    for filled in (world.mine, world.other):
+        is_mine = filled is world.mine
+
+        def may(allowed: set[str], is_mine: bool = is_mine) -> bool:
+            if role == ADMINISTRATOR or {STRANGER, NEIGHBOUR} <= allowed:
+                return role == ADMINISTRATOR or role in allowed
+            return role in allowed if is_mine else role == NEIGHBOUR
+
+        for name, (method, allowed, status) in PAGES.items():
+            denied = 302 if role in (ANYBODY, OUTSIDER) else 404
+            yield name, method, build_address(name, filled), {status if may(allowed) else denied}
+        for name, (method, allowed) in MAY_LACK.items():
+            denied = {302} if role in (ANYBODY, OUTSIDER) else {404}
+            yield name, method, build_address(name, filled), {200, 404} if may(allowed) else denied
+        for name, (method, allowed, status) in ADMIN_PAGES.items():
+            is_of_study = name in ("admin:annotation_study_duplicate", "admin:annotation_study_download")
+            is_allowed = may(allowed) if is_of_study else role in allowed | {ADMINISTRATOR}
+            denied = {302} if role in (ANYBODY, OUTSIDER) else {403, 404}
+            yield name, method, build_address(name, filled), {status} if is_allowed else denied
+        for model, page in ((model, page) for model in ADMIN for page in MODEL_PAGES):
+            if model not in filled.rows:
+                continue
+            name = name_admin_page(model, page)
+            args = [] if page in ("changelist", "add") else [filled.rows[model].pk]
+            yield name, "GET", reverse(name, args=args), expect_of_model(model, role, page, is_mine)
+
+
+def list_hidden(world: World, role: str) -> set[str]:
+    """Return the words that no page may show to this role."""
+    hidden = set() if role in ALL | {ADMINISTRATOR} else set(world.mine.traces)
+    hidden |= set() if role in (NEIGHBOUR, ADMINISTRATOR) else world.other.traces | world.other.identities
+    return hidden | (set() if role in SEES_IDENTITIES else world.mine.identities)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_page_answers_as_the_tables_say_and_tells_nothing_to_those_without_the_right(world, role):
+    hidden = list_hidden(world, role)
+    wrong, seen, asked = [], "", set()
+    for name, method, address, right in list_askings(world, role):
+        if address in asked:  # of no one study
+            continue
+        asked.add(address)
+        status, page = world.ask(role, name, method, address)
+        if status not in right:
+            wrong.append(f"{role}: {name} ({method} {address}) answers {status}, not {sorted(right)}")
+        page = page.replace(address, "")
+        wrong += [f"{role}: {name} ({address}) tells {word!r}" for word in hidden if word in page]
+        seen += page
+    assert not wrong, "\n".join(wrong)
+    if role == OWNER:  # or nothing above could fail
+        assert [word for word in world.mine.traces | world.mine.identities if word not in seen] == []
+
+
+@pytest.mark.parametrize("role", [ANALYST, NEIGHBOUR, STRANGER])
+def test_nobody_changes_or_deletes_by_sending_a_form_what_they_may_not(world, role):
+    client = world.clients[role]
+    for model in (Study, Post, CalibrationQuestion, Questionnaire, Enrollment):
+        row = world.mine.rows[model]
+        for page, sent in (("change", {}), ("delete", {"post": "yes"})):
+            address = reverse(name_admin_page(model, page), args=[row.pk])
+            assert client.post(address, sent).status_code in (302, 403), (model, page)
+        action = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        client.post(reverse(name_admin_page(model, "changelist")), action)
+        assert model.objects.filter(pk=row.pk).exists(), model
+
+
+def test_a_form_of_the_admin_offers_and_takes_only_rows_of_ones_own_studies(world):
+    client = world.clients[NEIGHBOUR]
+    page = client.get(reverse("admin:calibration_calibrationquestion_add")).content.decode()
+    assert world.other.study.name in page
+    theirs = world.mine.rows[Post]
+    sent = {"study": world.mine.study.pk, "position": 9, "post": theirs.pk, "value_key": "power"}
+    page = client.post(reverse("admin:calibration_calibrationquestion_add"), sent).content.decode()
+    assert not CalibrationQuestion.objects.filter(position=9).exists()
+    assert theirs.text not in page
+    assert world.mine.study.name not in page
+
+
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        (Rater, "external_id__startswith"),
+        (Enrollment, "prolific_session_id__startswith"),
+        (Enrollment, "rater__external_id__startswith"),
+        (Annotation, "enrollment__rater__external_id__startswith"),
+    ],
+)
+def test_an_identity_cannot_be_guessed_letter_by_letter(world, model, query):
+    address = reverse(name_admin_page(model, "changelist"))
+    for begins in ("5f00", "6e00", "zz"):
+        response = world.clients[ANALYST].get(address, {query: begins})
+        assert response.status_code in (302, 400)
+        assert response.get("Location", "?e=1").endswith("?e=1")
+
+
+def test_only_whoever_knows_identities_finds_by_them_and_only_in_their_studies(world):
+    (external_id,) = {each for each in world.mine.identities if each.startswith("5f")}
+    pseudonym = str(world.mine.enrollment.rater.pseudonym)
+    for model in (Rater, Enrollment):
+        address = reverse(name_admin_page(model, "changelist"))
+        finders = {
+            role
+            for role in (ASSISTANT, ANALYST, OWNER, NEIGHBOUR, ADMINISTRATOR)
+            if pseudonym in world.clients[role].get(address, {"q": external_id}).content.decode()
+        }
+        assert finders == SEES_IDENTITIES
+        assert pseudonym in world.clients[ANALYST].get(address, {"q": pseudonym}).content.decode()
+
+
+def test_a_rater_of_two_studies_is_one_of_ones_own_to_each_owner(world):
+    shared = world.mine.enrollment.rater
+    EnrollmentFactory(study=world.other.study, rater=shared)
+    address = reverse("admin:annotation_rater_changelist")
+    for role in (OWNER, NEIGHBOUR):
+        row = world.clients[role].get(address).context["cl"].result_list.get(pk=shared.pk)
+        assert row.n_studies == 1
+    assert (
+        world.clients[ADMINISTRATOR].get(address).context["cl"].result_list.get(pk=shared.pk).n_studies == 2
+    )
+
+
+def test_whoever_makes_a_study_in_the_admin_owns_it(world):
+    client = world.clients[STRANGER]
+    sent = {"name": "Mine", "slug": "mine"}
+    assert client.post(reverse("admin:annotation_study_from_paper"), sent).status_code == 302
+    made = Study.objects.exclude(pk__in=[world.mine.study.pk, world.other.study.pk]).get()
+    assert made.accesses.get().user.username == "eve"
+    assert client.get(reverse("modeling:study", args=[made.slug])).status_code == 200
+
+
+def test_a_role_that_is_taken_away_closes_the_pages_at_once(world):
+    address = reverse("modeling:study", args=[world.mine.study.slug])
+    client = world.clients[ANALYST]
+    assert client.get(address).status_code == 200
+    StudyAccess.objects.filter(user__username="ben").delete()
+    assert client.get(address).status_code == 404
+    assert world.mine.study.name not in client.get(reverse("modeling:studies")).content.decode()
+
+
+def test_outcomes_of_a_study_are_no_ones_business_either(world):
+    """The list of studies counts people of one's own studies alone."""
+    Enrollment.objects.filter(study=world.other.study).update(
+        outcome=Outcome.COMPLETED, finished_at=timezone.now()
+    )
+    page = world.clients[STRANGER].get(reverse("modeling:studies")).content.decode()
+    assert "people completed" not in page
