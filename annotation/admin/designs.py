@@ -40,6 +40,7 @@ class DesignForm(forms.Form):
     rest: str | None = None
     name = forms.CharField(max_length=NAME.max_length, help_text="For researchers; people never see it.")
     slug = forms.SlugField(
+        label="Address",
         max_length=SLUG.max_length,
         help_text="Part of the participant link: letters, digits, '-' and '_'. Fixed once somebody has entered.",
     )

@@ -82,7 +82,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     gunicorn = [sys.executable, "-m", "gunicorn", "--bind", address, "config.wsgi:application"]
     # The supervisor's children die with this process, however it ends.
-    server = Supervisor({"web server": gunicorn}, env=environment, cwd=ROOT, grace_seconds=2)
+    worker = [
+        sys.executable,
+        "-m",
+        "celery",
+        "--app",
+        "config",
+        "worker",
+        "--pool=solo",
+        "--loglevel=warning",
+    ]
+    server = Supervisor(
+        {"web server": gunicorn, "worker": worker}, env=environment, cwd=ROOT, grace_seconds=2
+    )
     try:
         server.start()
         wait_until_served(server, f"http://{address}/healthz")
