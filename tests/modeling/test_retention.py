@@ -284,7 +284,7 @@ class TestErasingIdentities:
         assert Enrollment.objects.filter(rater__external_id=PERSON).get() == elsewhere
 
     def test_archives_go(self, study, enrollment):
-        make_export(study, "old.zip", "keys.csv")
+        make_export(study, "old.zip")
         self.close(study)
         assert erase_identities(study).n_archives == 1
         assert not DataExport.objects.exists()
