@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.urls import reverse
@@ -519,6 +519,11 @@ class StudyAdmin(DesignsMixin, StudyScopedAdmin):
                 )
             for warning in find_warnings(study):
                 messages.warning(request, warning)
+
+    @transaction.atomic
+    def delete_model(self, request, obj):
+        log_event(obj, StudyEvent.Action.ERASURE, f"The study was deleted ({obj.state}).", actor=request.user)
+        super().delete_model(request, obj)
 
     def response_add(self, request, obj, post_url_continue=None):
         return super().response_add(self._stay(request), obj, post_url_continue)

@@ -89,3 +89,10 @@ def test_a_post_that_is_added_to_a_launched_study_is_in_its_next_version(admin_c
     sent = {"study": launched.pk, "key": "late", "purpose": "labeling", "text": fields.text, "metadata": "{}"}
     assert admin_client.post(address, sent).status_code == 302
     assert "late" in launched.versions.last().post_digests
+
+
+def test_the_log_keeps_that_a_study_was_deleted(admin_client):
+    study = StudyFactory(state="draft", slug="gone")
+    admin_client.post(delete_page_of(study), {"post": "yes"})
+    (event,) = StudyEvent.objects.filter(study_slug="gone")
+    assert (event.study, event.actor_name, event.summary) == (None, "admin", "The study was deleted (draft).")
