@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
+from uuid import UUID
 
 import pyarrow as pa
 
@@ -41,12 +42,13 @@ class Made:
     ----------
     counts : rows of each table
     inclusion : by which rule people are in it, and how many
-    holders : ids of the enrollments whose answers may be in it
+    holders : random addresses of the enrollments whose answers may be in it; who is erased or loses their
+        identity has that one no more
     """
 
     counts: dict[str, int]
     inclusion: dict[str, Any]
-    holders: frozenset[int]
+    holders: frozenset[UUID]
 
 
 class _HashedFile(io.RawIOBase):
@@ -156,7 +158,8 @@ def write_archive(
             loading_counts = _add_loading_files(archive, loading_tables, snapshot, bar)
             _add_study_files(archive, study)
             _add_codebook(archive, tables, loading_tables if loading_counts else ())
-            holders = frozenset(list_holders(study)) & set(snapshot.enrollment_ids)
+            in_it = set(snapshot.enrollment_ids)
+            holders = frozenset(address for pk, address in list_holders(study) if pk in in_it)
             facts = readme.gather_facts(snapshot, moment, code_version)
             archive.add_text(
                 "README.md", readme.write_readme(snapshot, facts, tables, counts, loading_counts)
@@ -176,8 +179,8 @@ def write_archive(
 
 
 def list_holders(study: Study) -> Any:
-    """Return the ids of the enrollments whose answers are still there."""
-    return study.enrollments.exclude(outcome=Outcome.WITHDREW).values_list("pk", flat=True)
+    """Return number and address of each enrollment whose answers are still there."""
+    return study.enrollments.exclude(outcome=Outcome.WITHDREW).values_list("pk", "public_id")
 
 
 def _add_table(archive: Archive, table: Table, batches: Iterator[pa.RecordBatch]) -> int:

@@ -88,10 +88,11 @@ def make_archive(study: Study, scope: str, name: str, report: Report) -> StoredA
 def store_export(study: Study, archive: StoredArchive, *, actor_id: int | None, asked_by: str) -> DataExport:
     """Store the row of an archive, inside the caller's transaction, and log it.
 
-    Raises DataChanged when someone withdrew or was erased while it was made: it may hold their answers.
+    Raises DataChanged when someone withdrew, was erased or lost their identity while it was made: it may hold
+    what is gone.
     """
-    if not archive.made.holders <= set(list_holders(study)):
-        raise DataChanged("Someone's answers were erased while the export was made; make it again.")
+    if not archive.made.holders <= {address for _, address in list_holders(study)}:
+        raise DataChanged("Someone or their name was erased while the export was made; make it again.")
     export = DataExport.objects.create(
         study=study,
         artefact=archive.name,

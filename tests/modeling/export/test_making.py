@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.core.files.storage import storages
 from django.db import connections
 
-from annotation.models import StudyEvent
+from annotation.models import Study, StudyEvent
 from annotation.services import withdraw
 from jobs import services as jobs
 from jobs.errors import Cancelled, LeaseLost
@@ -18,6 +18,7 @@ from modeling.export.pseudonyms import find_enrollment, make_pseudonym, write_ke
 from modeling.export.requests import request_export
 from modeling.export.snapshot import read_consistently
 from modeling.models import DataExport
+from modeling.retention import erase_identities
 from tests.factories import StudyFactory
 from tests.modeling.export.studies import Opened, enroll, make_full_study
 
@@ -104,6 +105,17 @@ def test_an_export_that_a_withdrawal_overtook_is_not_kept(study):
     claim = jobs.claim(request_export(study, "everyone").pk)
     store = handlers.export_study(claim)
     withdraw(study.enrollments.order_by("pk").first())
+    with pytest.raises(DataChanged):
+        store()
+    assert not DataExport.objects.exists() and list_files() == before
+
+
+def test_nor_is_one_that_an_erasure_of_identities_overtook(study):
+    Study.objects.filter(pk=study.pk).update(state=Study.State.CLOSED)
+    before = list_files()
+    claim = jobs.claim(request_export(study, "everyone").pk)
+    store = handlers.export_study(claim)
+    assert erase_identities(study).n_people > 0
     with pytest.raises(DataChanged):
         store()
     assert not DataExport.objects.exists() and list_files() == before
