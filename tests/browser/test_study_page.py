@@ -31,7 +31,7 @@ def study_page(open_page, logged_in, site):
         page.goto(f"/admin/annotation/study/{study}/duplicate/")
         name = f"Copy {next(numbers)}"
         page.get_by_label("Name").fill(name)
-        page.get_by_label("Slug").fill(name.lower().replace(" ", "-"))
+        page.get_by_label("Address").fill(name.lower().replace(" ", "-"))
         page.get_by_role("button", name="Make the copy").click()
         page.wait_for_url(re.compile(r"/admin/annotation/study/\d+/change/"))
         return page, faults
