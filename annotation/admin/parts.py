@@ -43,14 +43,8 @@ def list_reasons(head: str, reasons: Iterable[str]) -> str:
     return format_html("{}<ul>{}</ul>", head, items)
 
 
-class PartOfStudies:
-    """What an admin of such rows is made of: it comes before the admin's other classes."""
-
-    def find_studies(self, row: Any) -> list[Study]:
-        """Return the studies that a row is part of."""
-        return [row.study]
-
-    # --- changing ----------------------------------------------------------------------------------
+class ShowsRefusals:
+    """What an admin is made of whose changes may be refused with `WouldBreak` once everything is written."""
 
     def changeform_view(
         self,
@@ -78,6 +72,16 @@ class PartOfStudies:
                 raise ValidationError([NOTHING_SAVED, *faults])
 
         return RefusedForm
+
+
+class PartOfStudies(ShowsRefusals):
+    """What an admin of such rows is made of: it comes before the admin's other classes."""
+
+    def find_studies(self, row: Any) -> list[Study]:
+        """Return the studies that a row is part of."""
+        return [row.study]
+
+    # --- changing ----------------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         stored = type(obj)._base_manager.filter(pk=obj.pk).first() if change else None

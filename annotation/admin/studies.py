@@ -40,7 +40,7 @@ from annotation.versions import note_change
 
 from .designs import DesignsMixin
 from .objects import ObjectField
-from .parts import NOTHING_SAVED, WouldBreak, find_broken, list_reasons
+from .parts import ShowsRefusals, WouldBreak, find_broken, list_reasons
 from .plain import CONSENT, LAST_PAGE_SETTINGS, LAST_PAGES, PlainSettings
 from .scoped import StudyPartInline, StudyScopedAdmin, make_owner
 from .steps import StepInline, name_faults
@@ -199,8 +199,6 @@ class StudyForm(PlainSettings, forms.ModelForm):
         ]
 
     def clean(self) -> dict:
-        if refused := getattr(self.instance, "refused_for", None):
-            raise ValidationError([NOTHING_SAVED, *refused])
         data = super().clean()
         for raw, plain, check in (
             ("consent", CONSENT, check_consent),
@@ -347,7 +345,7 @@ FIELDS = {
 
 
 @admin.register(Study)
-class StudyAdmin(DesignsMixin, StudyScopedAdmin):
+class StudyAdmin(ShowsRefusals, DesignsMixin, StudyScopedAdmin):
     """A study is set up here and moved from state to state on its launch page.
 
     It can be saved with faults as long as nobody may come in. What would break a study that takes people, or that
@@ -404,12 +402,6 @@ class StudyAdmin(DesignsMixin, StudyScopedAdmin):
     def get_prepopulated_fields(self, request, obj=None):
         return {} if obj else self.prepopulated_fields
 
-    def get_object(self, request, object_id, from_field=None):
-        study = super().get_object(request, object_id, from_field)
-        if study:
-            study.refused_for = getattr(request, "refused_for", None)
-        return study
-
     # --- the list ----------------------------------------------------------------------------------
 
     def changelist_view(self, request, extra_context=None):
@@ -459,14 +451,6 @@ class StudyAdmin(DesignsMixin, StudyScopedAdmin):
             hourly = compute_hourly_pay(study.reward, study.estimated_minutes)
             shown = f"{format_money(hourly, study.currency)} an hour"
         return format_html('<span data-hourly-pay aria-live="polite">{}</span>', shown)
-
-    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
-        """Show a change that would have broken the study again, with the reasons, once it is rolled back."""
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except WouldBreak as refusal:
-            request.refused_for = refusal.faults
-            return super().changeform_view(request, object_id, form_url, extra_context)
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         stored = Study.objects.get(pk=obj.pk) if obj else None  # not as it was typed just now
