@@ -5,7 +5,19 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["agreement", "consensus", "crowd_error", "eigenraters", "resampling", "spearman"]
+    "module",
+    [
+        "agreement",
+        "categorical",
+        "categories",
+        "consensus",
+        "crowd_error",
+        "eigenraters",
+        "internal_consistency",
+        "intraclass",
+        "resampling",
+        "spearman",
+    ],
 )
 def test_examples_in_docstrings_give_what_they_show(module):
     outcome = doctest.testmod(import_module(f"modeling.stats.{module}"))
