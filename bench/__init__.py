@@ -46,15 +46,18 @@ class Timing:
 
 
 BENCHES: dict[str, Callable[[], Timing]] = {}
+ON_REQUEST: set[str] = set()
 
 
-def bench(name: str) -> Callable[[Callable[[], Timing]], Callable[[], Timing]]:
-    """Register a function under a name that no other bench has."""
+def bench(name: str, *, on_request: bool = False) -> Callable[[Callable[[], Timing]], Callable[[], Timing]]:
+    """Register a function under a name that no other bench has; one `on_request` runs only when it is named."""
 
     def register(function: Callable[[], Timing]) -> Callable[[], Timing]:
         if name in BENCHES:
             raise ValueError(f"Two benches are named {name!r}; give one of them another name.")
         BENCHES[name] = function
+        if on_request:
+            ON_REQUEST.add(name)
         return function
 
     return register
@@ -84,7 +87,7 @@ def main(names: list[str]) -> int:
         print(f"No bench is named {', '.join(unknown)}. There are: {', '.join(sorted(BENCHES))}.")
         return 2
     code = 0
-    for name in names or sorted(BENCHES):
+    for name in names or sorted(BENCHES.keys() - ON_REQUEST):
         try:
             timing = BENCHES[name]()
         except CannotRun as reason:

@@ -7,7 +7,8 @@ from django.utils.html import format_html, format_html_join
 from annotation.admin import RaterRowAdmin, ReadOnlyAdmin, mark_simulated, show_json
 from annotation.permissions import Deed
 
-from .models import DataExport, EvaluationReport, FitRun, PostScore, QualityFlag
+from .inclusion import InclusionRule, describe
+from .models import DataExport, FitRun, PostScore, QualityFlag, Report
 
 
 @admin.register(FitRun)
@@ -91,23 +92,43 @@ class PostScoreAdmin(ReadOnlyAdmin):
         )
 
 
-@admin.register(EvaluationReport)
-class EvaluationReportAdmin(ReadOnlyAdmin):
-    list_display = ["pk", "study", "fit_run_id", "created_at", "simulated", "dashboard"]
-    list_filter = ["study"]
-    list_select_related = ["study", "fit_run"]
-    search_fields = ["study__slug"]
+@admin.register(Report)
+class ReportAdmin(ReadOnlyAdmin):
+    list_display = ["pk", "study", "kind", "who_counts", "created_at", "is_current", "simulated", "results"]
+    list_filter = ["study", "kind"]
+    list_select_related = ["study"]
+    search_fields = ["study__slug", "data_hash"]
     date_hierarchy = "created_at"
-    fields = ["study", "fit_run", "created_at", "simulated", "dashboard", "measured"]
-    readonly_fields = ["simulated", "dashboard", "measured"]
+    fields = [
+        "study",
+        "kind",
+        "fit_run",
+        "who_counts",
+        "created_at",
+        "outdated_at",
+        "data_hash",
+        "code_version",
+        "simulated",
+        "results",
+        "measured",
+    ]
+    readonly_fields = ["who_counts", "simulated", "results", "measured"]
 
-    @admin.display(description="simulated", ordering="fit_run__has_simulated")
+    @admin.display(description="who counts")
+    def who_counts(self, report):
+        return describe(InclusionRule.from_dict(report.rule)).capitalize()
+
+    @admin.display(description="up to date", boolean=True)
+    def is_current(self, report):
+        return report.outdated_at is None
+
+    @admin.display(description="simulated")
     def simulated(self, report):
-        return mark_simulated(report.fit_run.has_simulated)
+        return mark_simulated(report.measures.get("n_simulated", 0) > 0)
 
-    @admin.display(description="dashboard")
-    def dashboard(self, report):
-        return format_html('<a href="{}">Dashboard</a>', reverse("modeling:study", args=[report.study.slug]))
+    @admin.display(description="results")
+    def results(self, report):
+        return format_html('<a href="{}">Results</a>', reverse("modeling:study", args=[report.study.slug]))
 
     @admin.display(description="measures")
     def measured(self, report):

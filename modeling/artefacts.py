@@ -9,6 +9,7 @@ from django.core.files.storage import storages
 
 from .errors import ArtefactDamaged
 
+PREDICTION = "prediction_"  # before the name of a model, in the file of a fit
 REMEDY = "restore it from a backup, or fit the study with another seed."
 
 

@@ -8,8 +8,10 @@ from annotation.models import Enrollment, Exclusion, Outcome, StudyEvent
 from annotation.services.audit import log_event
 
 from .errors import ExclusionRefused
-from .inclusion import from_settings, has_counted
+from .inclusion import InclusionRule, from_settings, has_counted
+from .models import Report
 from .outdated import mark_outdated
+from .reporting.requests import renew_reports
 
 LONGEST_REASON = 300
 
@@ -61,7 +63,10 @@ def _check_reason(reason: str) -> str:
 
 
 def _after(enrollment: Enrollment, summary: str, reason: str, actor: Any) -> None:
-    """Log it and mark the fits it concerns. The log names the enrollment's number, which says nothing by itself."""
+    """Log it, mark the fits and renew the reports it concerns.
+
+    The log names the enrollment's number, which says nothing by itself.
+    """
     study = enrollment.study
     log_event(
         study,
@@ -79,3 +84,10 @@ def _after(enrollment: Enrollment, summary: str, reason: str, actor: Any) -> Non
         if has_counted(enrollment, from_settings(fit_run.settings))
     ]
     mark_outdated(study.fit_runs.filter(pk__in=concerned), erase_predictions=False)
+    reports = study.reports.filter(kind=Report.Kind.AGREEMENT, created_at__gte=enrollment.finished_at)
+    saw = [
+        report.pk
+        for report in reports.only("pk", "rule")
+        if has_counted(enrollment, InclusionRule.from_dict(report.rule))
+    ]
+    renew_reports(study.reports.filter(pk__in=saw))

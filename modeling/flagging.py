@@ -14,13 +14,14 @@ from jobs.services import enqueue
 from modeling.quality.measuring import Flag, Measured, Summary, compare, judge, measure
 from modeling.quality.rules import RULES, check_limits
 
-from .inclusion import from_settings, select, select_finished
-from .models import QualityFlag
+from .inclusion import InclusionRule, from_settings, select, select_finished
+from .models import QualityFlag, Report
 from .outdated import mark_outdated
 from .participations import read_frame, read_people
+from .reporting.requests import renew_reports
 
 KIND = "flag_quality"
-Report = Callable[[int, int, str], None]
+OnProgress = Callable[[int, int, str], None]
 
 
 def request_flags(study: Study, limits: Mapping[str, float] | None = None) -> Job:
@@ -48,7 +49,7 @@ def get_limits(study: Study) -> dict[str, float]:
 
 
 def compute_flags(
-    study: Study, limits: Mapping[str, float], report: Report
+    study: Study, limits: Mapping[str, float], report: OnProgress
 ) -> tuple[dict[int, list[Flag]], dict[str, Any]]:
     """Measure everyone who finished and hold the numbers against the limits; no row is touched.
 
@@ -89,12 +90,17 @@ def store_flags(study: Study, flags: Mapping[int, list[Flag]]) -> int:
     """Put these flags in the place of the study's older ones; returns how many people are flagged.
 
     Who withdrew or was erased meanwhile gets none. Fits that leave out people by their flags are outdated when
-    these change who is in them.
+    these change who is in them, and agreement reports that do are made anew.
     """
-    by_flags = [
-        fit_run for fit_run in study.fit_runs.filter(outdated_at=None) if _uses_flags(fit_run.settings)
-    ]
-    before = {fit_run.pk: _list_included(fit_run) for fit_run in by_flags}
+    fit_rules = {
+        fit_run.pk: from_settings(fit_run.settings) for fit_run in study.fit_runs.filter(outdated_at=None)
+    }
+    report_rules = {
+        pk: InclusionRule.from_dict(rule)
+        for pk, rule in study.reports.filter(kind=Report.Kind.AGREEMENT).values_list("pk", "rule")
+    }
+    by_flags = {rule for rule in [*fit_rules.values(), *report_rules.values()] if rule.without_flags}
+    before = {rule: _list_included(study, rule) for rule in by_flags}
     finished = Enrollment.objects.filter(pk__in=select_finished(study).values("pk")).order_by("pk")
     still_there = set(finished.select_for_update().values_list("pk", flat=True))
     QualityFlag.objects.filter(enrollment__study=study).delete()
@@ -107,14 +113,12 @@ def store_flags(study: Study, flags: Mapping[int, list[Flag]]) -> int:
         ),
         batch_size=1000,
     )
-    changed = [fit_run.pk for fit_run in by_flags if _list_included(fit_run) != before[fit_run.pk]]
-    mark_outdated(study.fit_runs.filter(pk__in=changed), erase_predictions=False)
+    changed = {rule for rule in by_flags if _list_included(study, rule) != before[rule]}
+    fits = [pk for pk, rule in fit_rules.items() if rule in changed]
+    mark_outdated(study.fit_runs.filter(pk__in=fits), erase_predictions=False)
+    renew_reports(study.reports.filter(pk__in=[pk for pk, rule in report_rules.items() if rule in changed]))
     return sum(bool(own) for pk, own in flags.items() if pk in still_there)
 
 
-def _uses_flags(settings: dict[str, Any]) -> bool:
-    return bool(from_settings(settings).without_flags)
-
-
-def _list_included(fit_run: Any) -> set[int]:
-    return set(select(fit_run.study, from_settings(fit_run.settings)).values_list("pk", flat=True))
+def _list_included(study: Study, rule: InclusionRule) -> set[int]:
+    return set(select(study, rule).values_list("pk", flat=True))

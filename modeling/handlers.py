@@ -3,26 +3,32 @@
 from typing import Any
 
 from django.core.files.storage import storages
+from django.utils import timezone
 
 from annotation.models import Study
 from jobs.errors import PermanentError
 from jobs.registry import Effect, handles
-from jobs.services import Claim
+from jobs.services import Claim, retry
 from modeling.estimators.fitting import FitSettings
 
 from . import flagging, services
 from .errors import ModelingError
 from .export.making import ReportAside, make_archive, name_archive, store_export
 from .export.requests import EXPORT
-from .figures import draw_agreement
-from .inclusion import INCLUSION, from_settings
+from .inclusion import INCLUSION, InclusionRule, from_settings
 from .models import FitRun
-from .presentation import tabulate_agreement
 from .rehearsals import REHEARSE, find_hindrances
+from .reporting import making
+from .reporting.requests import AGREEMENT, DOCUMENT, EVALUATE, FIT, REFIT, get_agreement, key_of
+from .reports.document.html import write_html
+from .reports.document.pdf import write_pdf
+from .reports.figures import draw_agreement_figures, draw_evaluation_figures
+from .reports.figures.figure import Figure
+from .reports.figures.render import Drawn, render
 from .simulated_raters import Cast, rehearse
 
 
-@handles("fit")
+@handles(FIT)
 def fit_study(claim: Claim) -> Effect:
     """Fit one study's personalization."""
     study = Study.objects.get(pk=claim.payload["study"])
@@ -40,20 +46,85 @@ def fit_study(claim: Claim) -> Effect:
     return store
 
 
-@handles("evaluate")
-def evaluate_fit(claim: Claim) -> Effect:
-    """Compute the report of one fit."""
-    fit_run = FitRun.objects.select_related("study").get(pk=claim.payload["fit_run"])
+@handles(REFIT)
+def refit(claim: Claim) -> Effect:
+    """Ask for the fit of a study's ratings as they are now; where it is there, for its report."""
+    study, rule = _read_request(claim)
     try:
-        measures = services.evaluate_fit(fit_run)
+        order = services.prepare_fit(study, rule=rule)
     except ModelingError as error:
         raise PermanentError(str(error)) from error
-    figure = draw_agreement(tabulate_agreement(measures), is_simulated=measures["n_simulated"] > 0)
+
+    def ask() -> dict[str, Any]:
+        job = services.enqueue_fit(order)
+        retry(job)  # only what failed or was cancelled
+        fit_run = study.fit_runs.filter(pk=(job.result or {}).get("fit_run"), report=None).first()
+        if fit_run:
+            retry(services.request_evaluation(fit_run))
+        return {"job": job.pk}
+
+    return ask
+
+
+@handles(EVALUATE)
+def evaluate_fit(claim: Claim) -> Effect:
+    """Compute the report of one fit."""
+    fit_run = FitRun.objects.select_related("study__value_system").get(pk=claim.payload["fit_run"])
+    try:
+        measures = making.evaluate_fit(fit_run, claim.report)
+    except ModelingError as error:
+        raise PermanentError(str(error)) from error
+    figures = _draw(draw_evaluation_figures(measures), claim)
 
     def store() -> dict[str, Any]:
-        return {"report": services.store_report(fit_run, measures, figure).pk}
+        return {"report": making.store_evaluation(fit_run, measures, figures).pk}
 
     return store
+
+
+@handles(AGREEMENT)
+def report_agreement(claim: Claim) -> Effect:
+    """Compute how far the people of a study agree. A report by a rule that nobody fulfils any more is removed."""
+    study, rule = _read_request(claim)
+    read_at = timezone.now()
+    try:
+        table, measures = making.compute_agreement(study, rule, claim.report)
+    except ModelingError as error:
+        if get_agreement(study, key_of(rule)) is None:
+            raise PermanentError(str(error)) from error
+        return lambda: making.remove_agreement(study, rule)
+    figures = _draw(draw_agreement_figures(measures), claim)
+
+    def store() -> dict[str, Any]:
+        report = making.store_agreement(study, rule, table, measures, figures, read_at=read_at)
+        return {"report": report.pk}
+
+    return store
+
+
+@handles(DOCUMENT)
+def write_document(claim: Claim) -> Effect | None:
+    """Write the document of a study's stored reports, as HTML and as PDF."""
+    study, rule = _read_request(claim)
+    composed = making.compose_document(study, rule)
+    if composed is None:  # the reports were removed since
+        return None
+    document, sources = composed
+    html, pdf = write_html(document), write_pdf(document)
+    return lambda: {"document": making.store_document(study, rule, sources, html, pdf).pk}
+
+
+def _read_request(claim: Claim) -> tuple[Study, InclusionRule]:
+    study = Study.objects.select_related("value_system").get(pk=claim.payload["study"])
+    return study, InclusionRule.from_dict(claim.payload["rule"])
+
+
+def _draw(figures: list[Figure], claim: Claim) -> list[tuple[Figure, Drawn]]:
+    drawn = []
+    for done, figure in enumerate(figures):
+        claim.report(done, len(figures), "figures drawn")
+        drawn.append((figure, render(figure.spec)))
+    return drawn
 
 
 @handles(flagging.KIND)

@@ -1,5 +1,6 @@
 """Who counts: the one place that says whose answers are analysed. Every report states the rule it was made by."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -78,6 +79,11 @@ DEFAULT = InclusionRule()
 def select(study: Study, rule: InclusionRule = DEFAULT) -> QuerySet[Enrollment]:
     """Return the enrollments whose answers count."""
     return _select_but_for_exclusions(study, rule).filter(exclusion=None)
+
+
+def still_count(study: Study, rule: InclusionRule, enrollment_ids: Iterable[int]) -> bool:
+    """Whether all of these count by this rule: nobody took their answers back or was excluded since they were read."""
+    return set(enrollment_ids) <= set(select(study, rule).values_list("pk", flat=True))
 
 
 def has_counted(enrollment: Enrollment, rule: InclusionRule) -> bool:

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from jobs.services import enqueue
 
-from .models import FitRun
+from .models import FitRun, Report
 
 
 def mark_outdated(fit_runs: QuerySet[FitRun], *, erase_predictions: bool = True) -> None:
@@ -16,9 +16,10 @@ def mark_outdated(fit_runs: QuerySet[FitRun], *, erase_predictions: bool = True)
     erased, as when someone is excluded, the predictions may stay.
     """
     concerned = list(fit_runs)
-    FitRun.objects.filter(pk__in=[fit_run.pk for fit_run in concerned], outdated_at=None).update(
-        outdated_at=timezone.now()
-    )
+    numbers = [fit_run.pk for fit_run in concerned]
+    now = timezone.now()
+    FitRun.objects.filter(pk__in=numbers, outdated_at=None).update(outdated_at=now)
+    Report.objects.filter(fit_run__in=numbers, outdated_at=None).update(outdated_at=now)
     for fit_run in concerned if erase_predictions else ():
         enqueue(
             kind="erase_predictions",

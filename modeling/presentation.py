@@ -1,88 +1,16 @@
-"""A report's measures as rows for a page, a terminal or a figure."""
+"""A report of people and models as text for a terminal."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from annotation.models import Study
-from annotation.selectors import get_tree
+from .reports.evaluation_tables import NAMES, name_model, tabulate_agreement
 
-NAMES = {
-    "text": "Consensus from text",
-    "text_forest": "Consensus from text, refitted without the person",
-    "panel": "Consensus of other raters",
-    "panel_forest": "Consensus of other raters, refitted without the person",
-    "personalized": "Personalized",
-    "human_human": "One other person",
-}
-
-
-@dataclass(frozen=True)
-class AgreementRow:
-    """One line of the agreement table and one bar of the figure."""
-
-    label: str
-    kind: str  # human, crowd, model or personalized
-    rho: float | None
-    low: float | None
-    high: float | None
-    n_posts: int
-    n_undefined: int
-    improvement: float | None
-
-
-def tabulate_agreement(measures: dict[str, Any]) -> list[AgreementRow]:
-    """Return every condition on the held-out posts, people first, as in the paper's Figure 5 and Table 2.
-
-    Without a holdout the human measures are those of all posts. The improvement is relative to
-    human-human on the same posts.
-    """
-    people = measures.get("holdout") or measures
-    baseline = people["human_human"]["rho"]
-    entries = [("One other person", "human", people["human_human"])]
-    entries += [
-        (_name_group(entry["size"]), "crowd", entry)
-        for entry in people["human_consensus_by_size"]
-        if entry["size"] > 1
-    ]
-    entries.append(("Consensus of all others", "crowd", people["human_consensus"]))
-    entries += [
-        (NAMES.get(name, name), "model", entry) for name, entry in (measures.get("models") or {}).items()
-    ]
-    if measures.get("personalized"):
-        entries.append(("Personalized", "personalized", measures["personalized"]))
-    return [_row(label, kind, entry, baseline) for label, kind, entry in entries]
-
-
-def _name_group(size: int) -> str:
-    return f"Consensus of {size} others"
-
-
-def _row(label: str, kind: str, entry: dict[str, Any], baseline: float | None) -> AgreementRow:
-    rho = entry["rho"]
-    improvement = None if rho is None or not baseline or kind == "human" else (rho - baseline) / baseline
-    return AgreementRow(
-        label,
-        kind,
-        rho,
-        entry["interval"][0],
-        entry["interval"][1],
-        entry["posts"],
-        entry["undefined"],
-        improvement,
-    )
-
-
-def tabulate_crowd_errors(measures: dict[str, Any], study: Study) -> list[dict[str, Any]]:
-    """Return the rows of the MAE table with the values' names, largest human error first."""
-    tree = get_tree(study.value_system)
-    rows = [row | {"label": tree.leaf(row["value"]).name} for row in measures["mae_by_value"]]
-    return sorted(rows, key=lambda row: -(row["human_crowd"] or 0))
+__all__ = ["NAMES", "tabulate_agreement", "tabulate_differences", "write_text"]
 
 
 def tabulate_differences(measures: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the paired differences with their names written out."""
     return [
-        row | {"label": f"{NAMES.get(row['of'], row['of'])} \u2212 {NAMES.get(row['from'], row['from'])}"}
+        row | {"label": f"{name_model(row['of'])} \u2212 {name_model(row['from'])}"}
         for row in measures["differences"]
     ]
 
@@ -100,16 +28,22 @@ def write_text(measures: dict[str, Any]) -> str:
     ]
     people = [("human-human", measures["human_human"]), ("human-consensus", measures["human_consensus"])]
     people += [(f"  with {entry['size']}", entry) for entry in measures["human_consensus_by_size"]]
-    lines += [_line(_row(label, "human", entry, None)) for label, entry in people]
+    lines += [
+        _line(label, entry["rho"], entry["interval"], entry["posts"], entry["undefined"])
+        for label, entry in people
+    ]
     if measures["holdout"]:
         lines += ["", "On the held-out posts"]
-        lines += [_line(row) for row in tabulate_agreement(measures)]
+        lines += [
+            _line(row.label, row.rho, [row.low, row.high], row.n_posts, row.n_undefined)
+            for row in tabulate_agreement(measures)
+        ]
         lines += ["", "Distance from the rater's own ratings on the held-out posts (mean absolute error)"]
         entries = dict(measures["models"]) | (
             {"personalized": measures["personalized"]} if measures["personalized"] else {}
         )
         lines += [
-            f"  {NAMES.get(name, name):<52} {_fixed(entry['mae']['mae'])}  {_ends(entry['mae']['interval'])}"
+            f"  {name_model(name):<52} {_fixed(entry['mae']['mae'])}  {_ends(entry['mae']['interval'])}"
             for name, entry in entries.items()
         ]
         lines += ["", "Paired differences over the held-out posts"]
@@ -127,11 +61,8 @@ def write_text(measures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _line(row: AgreementRow) -> str:
-    return (
-        f"  {row.label:<52} {_fixed(row.rho)}  {_ends([row.low, row.high])}  "
-        f"{row.n_posts} posts, {row.n_undefined} undefined"
-    )
+def _line(label: str, rho: float | None, interval: list[float | None], posts: int, undefined: int) -> str:
+    return f"  {label:<52} {_fixed(rho)}  {_ends(interval)}  {posts} posts, {undefined} undefined"
 
 
 def _fixed(number: float | None, *, sign: bool = False) -> str:

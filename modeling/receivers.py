@@ -9,7 +9,9 @@ from annotation.models import Study
 from annotation.signals import answers_erased
 
 from .archives import remove_archives
+from .models import Report
 from .outdated import mark_outdated
+from .reporting.requests import renew_reports
 
 
 @receiver(answers_erased)
@@ -17,6 +19,13 @@ def mark_fits_that_saw_the_answers(study: Study, completed_at: datetime | None, 
     """Only those who completed a study are fitted to, and only by fits that came after."""
     if completed_at is not None:
         mark_outdated(study.fit_runs.filter(created_at__gte=completed_at))
+
+
+@receiver(answers_erased)
+def renew_reports_that_saw_the_answers(study: Study, completed_at: datetime | None, **kwargs: Any) -> None:
+    """An agreement report shows single ratings of disputed posts, so one without the erased takes its place."""
+    if completed_at is not None:
+        renew_reports(study.reports.filter(kind=Report.Kind.AGREEMENT, created_at__gte=completed_at))
 
 
 @receiver(answers_erased)

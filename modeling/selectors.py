@@ -6,11 +6,12 @@ from annotation.models import Annotation, Enrollment, Outcome, Post, Rater, Stud
 from jobs.models import Job
 
 from .inclusion import build_conditions
-from .models import EvaluationReport
+from .models import Report
 
 
-def get_latest_report(study: Study) -> EvaluationReport | None:
-    return study.evaluation_reports.select_related("fit_run").first()
+def get_latest_report(study: Study) -> Report | None:
+    """Return the newest evaluation of any of the study's fits."""
+    return study.reports.filter(kind=Report.Kind.EVALUATION).select_related("fit_run").first()
 
 
 def count_study(study: Study) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,29 +14,20 @@ from annotation.models import Study
 from annotation.versions import get_code_version
 from jobs.models import Job
 from jobs.services import enqueue
-from modeling.estimators.consensus import PanelConsensus
 from modeling.estimators.fitting import FitResult, FitSettings, fit
 
-from .artefacts import load_arrays, save_arrays
-from .errors import DataChanged, NotEnoughData
-from .evaluation import Evaluation
-from .inclusion import DEFAULT, InclusionRule, as_settings, count_excluded, describe, from_settings, select
+from .artefacts import PREDICTION, save_arrays
+from .errors import NotEnoughData
+from .inclusion import DEFAULT, InclusionRule, as_settings, describe, still_count
 from .matrices import StudyTable, load_table
-from .models import EvaluationReport, FitRun, PostScore
+from .models import FitRun, PostScore, Report
 from .outdated import mark_outdated
+from .reporting.requests import EVALUATE, FIT, request_agreement
 
-Report = Callable[[int, int, str], None]
+OnProgress = Callable[[int, int, str], None]
 
 LEAST_POSTS = 4
 LEAST_RATERS = 2
-PREDICTION = "prediction_"
-NOTES = (
-    "Intervals are 95 % percentile bootstraps over posts (1,000 resamples, seeded). A rho of a constant vector is "
-    "undefined and left out; a post without any defined rho is left out.",
-    "The human figures at the top are over all posts; models are judged on the held-out posts, where the human "
-    "figures are repeated.",
-)
-CROWD_NOTE = "The consensus of other raters is made of the crowd itself, so its distance from the crowd is not defined."
 
 
 def hash_fit(study: Study, data_hash: str, settings: dict) -> str:
@@ -44,11 +35,24 @@ def hash_fit(study: Study, data_hash: str, settings: dict) -> str:
     return hashlib.sha256(json.dumps([study.slug, data_hash, settings], sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class FitOrder:
+    """A fit to be: what tells it from others, and what a worker needs to know."""
+
+    key: str
+    payload: dict[str, Any]
+
+
 def request_fit(study: Study, settings: FitSettings | None = None, rule: InclusionRule = DEFAULT) -> Job:
     """Ask for a fit of the ratings of those who count as they are now; the same request is one job.
 
     Raises NotEnoughData when there is nothing to fit.
     """
+    return enqueue_fit(prepare_fit(study, settings, rule))
+
+
+def prepare_fit(study: Study, settings: FitSettings | None = None, rule: InclusionRule = DEFAULT) -> FitOrder:
+    """Read the ratings and say which fit they ask for; no row is touched. Raises as `request_fit`."""
     settings = settings or FitSettings(seed=study.seed)
     table = load_table(study, rule)
     if len(table.post_ids) < LEAST_POSTS or len(table.enrollment_ids) < LEAST_RATERS:
@@ -58,25 +62,32 @@ def request_fit(study: Study, settings: FitSettings | None = None, rule: Inclusi
         )
     whole = asdict(settings) | as_settings(rule)
     key = hash_fit(study, table.data_hash, whole)
-    _clear_the_way(key)
-    return enqueue(kind="fit", key=f"fit:{key}", payload={"study": study.pk, "settings": whole})
+    return FitOrder(key, {"study": study.pk, "settings": whole})
+
+
+def enqueue_fit(order: FitOrder) -> Job:
+    """Hand a fit to the workers; the same order is one job."""
+    _clear_the_way(order.key)
+    return enqueue(kind=FIT, key=f"{FIT}:{order.key}", payload=order.payload)
 
 
 def _clear_the_way(key: str) -> None:
     """Forget a fit of the very ratings there are now that was marked as outdated: whoever left was not in it."""
     for fit_run in FitRun.objects.filter(key=key).exclude(outdated_at=None):
-        Job.objects.filter(Q(key=f"fit:{key}") | Q(key__startswith=f"evaluate:{key}:")).delete()
+        Job.objects.filter(Q(key=f"{FIT}:{key}") | Q(key__startswith=f"{EVALUATE}:{key}:")).delete()
         fit_run.delete()
 
 
 def request_evaluation(fit_run: FitRun) -> Job:
-    """Ask for the report of a fit; the same request is one job."""
-    key = f"evaluate:{fit_run.key}:{get_code_version()}"
-    return enqueue(kind="evaluate", key=key, payload={"study": fit_run.study_id, "fit_run": fit_run.pk})
+    """Ask for the report of a fit; the same request is one job, unless its report is gone."""
+    key = f"{EVALUATE}:{fit_run.key}:{get_code_version()}"
+    if not Report.objects.filter(fit_run=fit_run).exists():
+        Job.objects.filter(key=key, state=Job.State.DONE).delete()
+    return enqueue(kind=EVALUATE, key=key, payload={"study": fit_run.study_id, "fit_run": fit_run.pk})
 
 
 def compute_fit(
-    study: Study, settings: FitSettings, report: Report, rule: InclusionRule = DEFAULT
+    study: Study, settings: FitSettings, report: OnProgress, rule: InclusionRule = DEFAULT
 ) -> tuple[StudyTable, FitResult, str, str]:
     """Fit the study and write the held-out predictions to the artefact storage; no row is touched.
 
@@ -95,6 +106,7 @@ def compute_fit(
         scored_post_ids=np.array(table.post_ids)[result.scored_posts],
         scores=result.scores,
         consensus_scores=result.consensus_scores.astype(np.float32),
+        importances=result.importances.astype(np.float32),
         **{f"{PREDICTION}{key}": value.astype(np.float32) for key, value in result.predictions.items()},
     )
     return table, result, name, digest
@@ -110,7 +122,7 @@ def store_fit(
     digest: str,
     rule: InclusionRule = DEFAULT,
 ) -> FitRun:
-    """Store a fit and what its consensus says of each post; ask for its report.
+    """Store a fit and what its consensus says of each post; ask for its report and for that of the people.
 
     The same data and settings are stored once. A fit that was overtaken by a withdrawal or an exclusion is
     outdated at once.
@@ -128,7 +140,7 @@ def store_fit(
             "feature_names": list(result.feature_names),
             "notes": list(result.notes),
             "n_raters": len(table.enrollment_ids),
-            "n_annotations": len(table.ratings),
+            "n_annotations": len(table.posts),
             "has_simulated": table.n_simulated > 0,
             "artefact": artefact,
             "artefact_sha256": digest,
@@ -147,66 +159,9 @@ def store_fit(
             ),
             batch_size=1000,
         )
-    if _has_lost_raters(table, study, rule):
+    if not still_count(study, rule, table.enrollment_ids):
         mark_outdated(FitRun.objects.filter(pk=fit_run.pk))
     else:
         request_evaluation(fit_run)
+    request_agreement(study, rule)
     return fit_run
-
-
-def _has_lost_raters(table: StudyTable, study: Study, rule: InclusionRule) -> bool:
-    """Whether someone took their answers back, or was excluded, while these were fitted."""
-    return not set(table.enrollment_ids) <= set(select(study, rule).values_list("pk", flat=True))
-
-
-def evaluate_fit(fit_run: FitRun) -> dict[str, Any]:
-    """Compute a study's report from its ratings and a fit's stored predictions; no row is touched.
-
-    Raises DataChanged when the ratings are not those the fit saw.
-    """
-    rule = from_settings(fit_run.settings)
-    table = load_table(fit_run.study, rule)
-    if table.data_hash != fit_run.data_hash:
-        raise DataChanged(
-            f"The ratings of study '{fit_run.study.slug}' have changed since this fit; fit it again."
-        )
-    arrays = load_arrays(fit_run.artefact, fit_run.artefact_sha256)
-    test_rows = arrays["test_rows"]
-    evaluation = Evaluation(
-        table.ratings, table.posts, len(table.post_ids), table.value_keys, seed=fit_run.settings["seed"]
-    )
-    predictions = {
-        name.removeprefix(PREDICTION): array.astype(np.float64)
-        for name, array in arrays.items()
-        if name.startswith(PREDICTION)
-    }
-    is_crowd = fit_run.consensus_name == PanelConsensus.name
-    return {
-        "study": fit_run.study.slug,
-        "inclusion": describe(rule),
-        "n_excluded": count_excluded(fit_run.study, rule),
-        "n_raters": len(table.enrollment_ids),
-        "n_posts": len(table.post_ids),
-        "n_annotations": len(table.ratings),
-        "n_values": len(table.value_keys),
-        "n_simulated": table.n_simulated,
-        **evaluation.describe_people(),
-        **evaluation.describe_predictions(test_rows, predictions),
-        "holdout": evaluation.describe_people(test_rows) | {"n_posts": len(fit_run.holdout_post_ids)},
-        **evaluation.describe_crowd_errors(
-            test_rows, None if is_crowd else arrays["consensus_scores"].astype(np.float64)
-        ),
-        "notes": [*fit_run.notes, *NOTES, *([CROWD_NOTE] if is_crowd else [])],
-        "seed": fit_run.settings["seed"],
-        "data_hash": fit_run.data_hash,
-        "code_version": fit_run.code_version,
-    }
-
-
-@transaction.atomic
-def store_report(fit_run: FitRun, measures: dict[str, Any], figure_svg: str) -> EvaluationReport:
-    """Store the report of a fit, in the place of an older one of the same fit."""
-    report, _ = EvaluationReport.objects.update_or_create(
-        fit_run=fit_run, defaults={"study": fit_run.study, "measures": measures, "figure_svg": figure_svg}
-    )
-    return report

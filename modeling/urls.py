@@ -2,17 +2,46 @@
 
 from django.urls import path
 
-from .views import access, dashboard, data, erasing, launching, quality, rehearsal, versions, watch
+from .views import (
+    access,
+    dashboard,
+    data,
+    document,
+    erasing,
+    figures,
+    launching,
+    planning,
+    posts,
+    quality,
+    raters,
+    rehearsal,
+    versions,
+    watch,
+)
+from .views.results import asking, pages
 
 app_name = "modeling"
 
 urlpatterns = [
     path("", dashboard.list_studies, name="studies"),
-    path("<slug:slug>/", dashboard.show_study, name="study"),
+    path("<slug:slug>/", pages.show_overview, name="study"),
+    path("<slug:slug>/agreement/", pages.show_agreement, name="agreement"),
+    path("<slug:slug>/models/", pages.show_models, name="models"),
+    path("<slug:slug>/personalization/", pages.show_personalization, name="personalization"),
+    path("<slug:slug>/values/", pages.show_values, name="values"),
+    path("<slug:slug>/refresh/", asking.refresh, name="refresh"),
+    path("<slug:slug>/fit/", asking.fit, name="fit"),
     path("<slug:slug>/watch/", watch.show_watch, name="watch"),
     path("<slug:slug>/people/", watch.show_people, name="people"),
     path("<slug:slug>/people/<uuid:pseudonym>/", watch.show_person, name="person"),
-    path("<slug:slug>/agreement.svg", dashboard.draw_agreement, name="agreement_figure"),
+    path("<slug:slug>/people/<uuid:pseudonym>/ratings/", raters.show_ratings, name="person_ratings"),
+    path("<slug:slug>/disputed/", posts.show_disputed, name="disputed"),
+    path("<slug:slug>/post/<int:pk>/", posts.show_post, name="post"),
+    path("<slug:slug>/planning/", planning.show_planning, name="planning"),
+    path("<slug:slug>/report/", document.show_document, name="report"),
+    path("<slug:slug>/report/make/", document.make_document, name="report_make"),
+    path("<slug:slug>/report/report.<slug:extension>", document.document_file, name="report_file"),
+    path("<slug:slug>/figures/<int:pk>.<slug:extension>", figures.figure_file, name="figure_file"),
     path("<slug:slug>/access/", access.show_access, name="access"),
     path("<slug:slug>/access/give/", access.give_role, name="give_role"),
     path("<slug:slug>/access/take/<int:user_id>/", access.take_role, name="take_role"),

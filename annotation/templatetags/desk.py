@@ -39,7 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "calibration.CalibrationQuestion": "Calibration questions",
     },
     "Figures and data": {
-        "modeling.EvaluationReport": "Reports",
+        "modeling.Report": "Reports",
         "modeling.FitRun": "Fits",
         "modeling.PostScore": "Scores of posts",
         "modeling.DataExport": "Exports",

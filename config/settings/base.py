@@ -136,6 +136,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60.0},
     },
+    "live reports": {
+        "task": "modeling.tasks.refresh_live_reports",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
     "retention": {
         "task": "modeling.tasks.remind_of_retention",
         "schedule": 6 * 60 * 60.0,  # more often than once a day: a reminder is given once
@@ -238,6 +243,11 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "modeling.charting.ChartLibraryFinder",
+]
 MANIFEST = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

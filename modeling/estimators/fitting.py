@@ -78,6 +78,8 @@ class FitResult:
     scores : ndarray of shape (n_raters, n_scored_posts, n_values), float32
         What each rater would see in each held-out post, asked or not.
     feature_names : names of the forest's features
+    importances : ndarray of shape (n_values, n_features)
+        The features' shares in what each value's personalized forest learnt, as in `ForestPerValue`.
     notes : sentences for the report: what the model could see and what stood in
     """
 
@@ -91,6 +93,7 @@ class FitResult:
     scored_posts: Ints
     scores: NDArray[np.float32]
     feature_names: tuple[str, ...]
+    importances: Floats
     notes: tuple[str, ...]
 
 
@@ -147,6 +150,7 @@ def fit(
         [features[test_rows], pair_features],
         report=lambda done, total: report(1 + done, n_steps, f"value {done} of {total} fitted"),
     )
+    importances = forest.importances_
     (without_person,) = forest.fit_predict(
         seen[fit_rows],
         data.ratings[fit_rows],
@@ -170,6 +174,7 @@ def fit(
         scored_posts=scored_posts,
         scores=scored.reshape(data.n_raters, len(scored_posts), n_values).astype(np.float32),
         feature_names=(*(f"{consensus.name}: {key}" for key in data.value_keys), *of_rater.names),
+        importances=importances,
         notes=_describe(data, consensus, of_rater, held_out, set_aside),
     )
 

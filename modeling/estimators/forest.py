@@ -32,6 +32,10 @@ class ForestPerValue:
     Attributes
     ----------
     n_rows_ : list of int, rows each value was fitted to
+    importances_ : ndarray of shape (n_values, n_features)
+        Each feature's share in the decrease of squared error that all splits brought, averaged over trees; a
+        value's shares sum to one. Features with many distinct values get more than their due. NaN for a value
+        of which no tree could split.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class ForestPerValue:
         n_values = ratings.shape[1]
         predictions = [np.empty((len(block), n_values)) for block in wanted]
         self.n_rows_: list[int] = []
+        self.importances_ = np.full((n_values, features.shape[1]), np.nan)
         for value in range(n_values):
             rated = ~np.isnan(ratings[:, value])
             if not rated.any():
@@ -99,6 +104,8 @@ class ForestPerValue:
             )
             with parallel_config(backend="threading"):  # a worker's process may not have processes of its own
                 forest.fit(features[rated].astype(np.float32), ratings[rated, value])
+                if any(tree.tree_.node_count > 1 for tree in forest.estimators_):
+                    self.importances_[value] = forest.feature_importances_
                 for block, out in zip(wanted, predictions, strict=True):
                     out[:, value] = self._predict(forest, block)
             self.n_rows_.append(int(rated.sum()))

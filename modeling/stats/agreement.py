@@ -13,18 +13,19 @@ from operator import index
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modeling.stats import kernels
 from modeling.stats.consensus import (
     Codes,
     Matrix,
-    check_matrix,
-    check_ratings,
+    as_floats,
+    code_matrix,
+    code_ratings,
     mean_of,
     mean_of_others,
     round_half_up,
-    sum_by_post,
-    totals_by_post,
 )
-from modeling.stats.spearman import centred_ranks, spearman_rows
+from modeling.stats.resampling import seed_from
+from modeling.stats.spearman import spearman_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,27 +93,16 @@ def human_human(ratings: ArrayLike, posts: ArrayLike, n_posts: int | None = None
     >>> human_human([[0, 1, 2], [0, 2, 6], [2, 1, 0]], [0, 0, 0]).rho
     -0.3333333333333333
     """
-    rows, codes, n = check_ratings(ratings, posts, n_posts)
+    rows, codes, n = code_ratings(ratings, posts, n_posts)
     n_rows = np.bincount(codes, minlength=n)
-    n_pairs = int((n_rows * (n_rows - 1) // 2).sum())
-
-    # Raters who were all shown the same values have ranks over the same values, so that the sum of
-    # their unit vectors holds every pair: |sum z|^2 = n + 2 * (sum of rho over pairs).
-    unit = centred_ranks(rows)
-    length = np.sqrt(np.einsum("ij,ij->i", unit, unit))
-    varies = length > 0
-    unit[varies] /= length[varies, np.newaxis]
-    n_varying = np.bincount(codes, weights=varies, minlength=n)
-    sums = (np.square(sum_by_post(unit, codes, n)).sum(axis=1) - n_varying) / 2
-    counts = n_varying * (n_varying - 1) / 2
-
-    n_shown = sum_by_post(~np.isnan(rows), codes, n)
-    differ = np.any((n_shown > 0) & (n_shown < n_rows[:, np.newaxis]), axis=1)
-    if differ.any():
-        chosen = differ[codes]
-        pair_sums, pair_counts = _pair_by_pair(rows[chosen], codes[chosen], n)
-        sums, counts = np.where(differ, pair_sums, sums), np.where(differ, pair_counts, counts)
-    return _post_measure(sums, counts, n_pairs)
+    sums, counts, differs = kernels.rho_of_pairs(rows.codes, rows.n_bins, rows.complete, codes, n)
+    differing = np.flatnonzero(differs)
+    if len(differing):
+        order, starts = kernels.rows_by_post(codes, n)
+        sums[differing], counts[differing] = kernels.rho_of_differing_pairs(
+            rows.codes, rows.n_bins, order, starts, differing
+        )
+    return _post_measure(sums, counts, int((n_rows * (n_rows - 1) // 2).sum()))
 
 
 def human_consensus(ratings: ArrayLike, posts: ArrayLike, n_posts: int | None = None) -> PostMeasure:
@@ -139,9 +129,12 @@ def human_consensus(ratings: ArrayLike, posts: ArrayLike, n_posts: int | None = 
     >>> human_consensus([[0, 2, 4], [0, 2, 6], [2, 2, 2]], [0, 0, 0]).rho
     1.0
     """
-    rows, codes, n = check_ratings(ratings, posts, n_posts)
-    consensus = round_half_up(mean_of_others(rows, codes, n))
-    return _mean_by_post(spearman_rows(rows, consensus), codes, n)
+    rows, codes, n = code_ratings(ratings, posts, n_posts)
+    if rows.origin is not None:
+        sums, counts = kernels.rho_with_consensus(rows.codes, rows.n_bins, codes, n)
+        return _post_measure(sums, counts, len(codes))
+    numbers = as_floats(ratings)
+    return _mean_by_post(spearman_rows(numbers, round_half_up(mean_of_others(numbers, codes, n))), codes, n)
 
 
 def human_consensus_by_size(
@@ -186,41 +179,29 @@ def human_consensus_by_size(
     >>> human_consensus_by_size([[0, 1, 2], [0, 2, 6]], [0, 0], [1], rng=rng)[1].rho
     1.0
     """
-    rows, codes, n = check_ratings(ratings, posts, n_posts)
-    wanted = sorted({index(size) for size in sizes})
-    if wanted and wanted[0] < 1:
+    rows, codes, n = code_ratings(ratings, posts, n_posts)
+    wanted = np.array(sorted({index(size) for size in sizes}), dtype=np.int64)
+    if len(wanted) and wanted[0] < 1:
         raise ValueError(f"sizes holds {wanted[0]}: a group has at least 1 rater")
     if n_draws < 1:
         raise ValueError(f"n_draws is {n_draws}: give at least 1")
 
-    n_rows = np.bincount(codes, minlength=n)
-    by_post = np.sort(codes)
-    n_seats = n_rows[by_post]
-    first_seat = (np.cumsum(n_rows) - n_rows)[by_post]
-    seat = np.arange(len(codes)) - first_seat
-    largest = min(max(wanted, default=0), int(n_rows.max(initial=1)) - 1)
-
-    sums = {size: np.zeros(n) for size in wanted}
-    counts = {size: np.zeros(n) for size in wanted}
+    numbers = as_floats(ratings) if rows.origin is None else None
+    order, starts = kernels.rows_by_post(codes, n)
+    sums, counts = np.zeros((len(wanted), n)), np.zeros((len(wanted), n), dtype=np.int64)
     for _ in range(n_draws):
-        own = rows[np.lexsort((rng.random(len(codes)), codes))]
-        present = ~np.isnan(own)
-        filled = np.where(present, own, 0.0)
-        totals, n_shown = np.zeros(own.shape), np.zeros(own.shape)
-        for size in range(1, largest + 1):
-            neighbour = first_seat + (seat + size) % n_seats
-            totals += filled[neighbour]
-            n_shown += present[neighbour]
-            if size in sums:
-                enters = n_seats > size
-                consensus = round_half_up(mean_of(totals[enters], n_shown[enters]))
-                drawn_sums, drawn_counts = _sum_by_post(
-                    spearman_rows(own[enters], consensus), by_post[enters], n
-                )
-                sums[size] += drawn_sums
-                counts[size] += drawn_counts
-    n_compared = {size: n_draws * int(n_rows[n_rows > size].sum()) for size in wanted}
-    return {size: _post_measure(sums[size], counts[size], n_compared[size]) for size in wanted}
+        seats = kernels.seat(order, starts, seed_from(rng))
+        if numbers is None:
+            kernels.rho_with_neighbours(
+                rows.codes, rows.n_bins, rows.complete, seats, starts, wanted, sums, counts
+            )
+        else:
+            _add_rho_with_neighbours(numbers[seats], starts, wanted, sums, counts)
+    n_rows = np.diff(starts)
+    return {
+        int(size): _post_measure(sums[g], counts[g], n_draws * int(n_rows[n_rows > size].sum()))
+        for g, size in enumerate(wanted)
+    }
 
 
 def human_model(
@@ -252,33 +233,47 @@ def human_model(
     >>> human_model([[0, 1, 2], [3, 1, 0]], [0, 1], [[0.1, 0.2, 0.9], [0.1, 0.2, 0.9]]).per_post
     array([ 1., -1.])
     """
-    rows, codes, n = check_ratings(ratings, posts, n_posts)
-    predicted = check_matrix(predictions, "predictions")
-    if predicted.shape != rows.shape:
+    rows, codes, n = code_ratings(ratings, posts, n_posts)
+    said = code_matrix(predictions, "predictions")
+    if said.codes.shape != rows.codes.shape:
         raise ValueError(
-            f"predictions has shape {predicted.shape}, ratings {rows.shape}: give one prediction per rating"
+            f"predictions has shape {said.codes.shape}, ratings {rows.codes.shape}: "
+            "give one prediction per rating"
         )
-    return _mean_by_post(spearman_rows(rows, predicted), codes, n)
+    return _mean_by_post(kernels.rho_of_rows(rows.codes, rows.n_bins, said.codes, said.n_bins), codes, n)
 
 
-def _pair_by_pair(ratings: Matrix, posts: Codes, n_posts: int) -> tuple[Matrix, Matrix]:
-    """Sum and count of the defined rhos of each post, every pair ranked over the values it shares."""
-    order = np.argsort(posts, kind="stable")
-    rows, codes = ratings[order], posts[order]
-    sums, counts = np.zeros(n_posts), np.zeros(n_posts)
-    for lag in range(1, int(np.bincount(codes).max())):
-        first = np.flatnonzero(codes[lag:] == codes[:-lag])
-        lag_sums, lag_counts = _sum_by_post(
-            spearman_rows(rows[first], rows[first + lag]), codes[first], n_posts
-        )
-        sums += lag_sums
-        counts += lag_counts
-    return sums, counts
+def _add_rho_with_neighbours(
+    own: Matrix, starts: Codes, sizes: Codes, sums: Matrix, counts: NDArray[np.int64]
+) -> None:
+    """Do what `kernels.rho_with_neighbours` does, for numbers that codes cannot hold; `own` is by seat."""
+    n_rows = np.diff(starts)
+    by_post = np.repeat(np.arange(len(n_rows)), n_rows)
+    n_seats, first_seat = n_rows[by_post], starts[by_post]
+    seat = np.arange(len(own)) - first_seat
+    present = ~np.isnan(own)
+    filled = np.where(present, own, 0.0)
+    totals, n_shown = np.zeros(own.shape), np.zeros(own.shape)
+    largest = min(int(sizes.max(initial=0)), int(n_rows.max(initial=1)) - 1)
+    for size in range(1, largest + 1):
+        neighbour = first_seat + (seat + size) % n_seats
+        totals += filled[neighbour]
+        n_shown += present[neighbour]
+        enters = n_seats > size
+        for g in np.flatnonzero(sizes == size):
+            consensus = round_half_up(mean_of(totals[enters], n_shown[enters]))
+            rho_sums, rho_counts = _sum_by_post(
+                spearman_rows(own[enters], consensus), by_post[enters], len(n_rows)
+            )
+            sums[g] += rho_sums
+            counts[g] += rho_counts
 
 
-def _sum_by_post(rho: Matrix, posts: Codes, n_posts: int) -> tuple[Matrix, Matrix]:
-    totals, counts = totals_by_post(rho[:, np.newaxis], posts, n_posts)
-    return totals[:, 0], counts[:, 0]
+def _sum_by_post(rho: Matrix, posts: Codes, n_posts: int) -> tuple[Matrix, NDArray[np.int64]]:
+    defined = ~np.isnan(rho)
+    sums = np.bincount(posts, weights=np.where(defined, rho, 0.0), minlength=n_posts)
+    counts = np.bincount(posts[defined], minlength=n_posts)
+    return sums.astype(np.float64), counts.astype(np.int64)
 
 
 def _mean_by_post(rho: Matrix, posts: Codes, n_posts: int) -> PostMeasure:
@@ -286,7 +281,9 @@ def _mean_by_post(rho: Matrix, posts: Codes, n_posts: int) -> PostMeasure:
     return _post_measure(sums, counts, len(rho))
 
 
-def _post_measure(sums: Matrix, counts: Matrix, n_compared: int) -> PostMeasure:
+def _post_measure(sums: Matrix, counts: NDArray[np.int64], n_compared: int) -> PostMeasure:
     n_defined = int(counts.sum())
-    per_post = np.clip(mean_of(sums, counts), -1.0, 1.0)  # a sum of many ones may pass 1 by float error
+    per_post = np.clip(
+        mean_of(sums, counts.astype(np.float64)), -1.0, 1.0
+    )  # a sum of many ones may pass 1 by float error
     return PostMeasure(per_post=per_post, n_defined=n_defined, n_undefined=n_compared - n_defined)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modeling.stats import kernels
+from modeling.stats.spearman import CodedRows, as_matrix, code_rows
+
 Matrix = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
@@ -44,8 +47,11 @@ def rounded_consensus(ratings: ArrayLike, posts: ArrayLike, n_posts: int | None 
     >>> rounded_consensus([[1, 0], [2, 0]], [0, 0])
     array([[2., 0.]])
     """
-    rows, codes, n = check_ratings(ratings, posts, n_posts)
-    totals, counts = totals_by_post(rows, codes, n)
+    rows, codes, n = code_ratings(ratings, posts, n_posts)
+    if rows.origin is not None:
+        totals, counts = kernels.totals_by_post(rows.codes, rows.n_bins, codes, n)
+        return round_half_up(mean_of(totals, counts)) + rows.origin
+    totals, counts = totals_by_post(as_floats(ratings), codes, n)
     return round_half_up(mean_of(totals, counts))
 
 
@@ -61,22 +67,56 @@ def check_ratings(
         number, or `posts` is not one whole number from 0 to n_posts - 1 per row.
     """
     rows = check_matrix(ratings, "ratings")
+    return rows, *check_posts(posts, len(rows), n_posts)
+
+
+def code_ratings(
+    ratings: ArrayLike, posts: ArrayLike, n_posts: int | None = None
+) -> tuple[CodedRows, Codes, int]:
+    """Check as `check_ratings` does, but return the ratings coded, see `CodedRows`, without a copy as floats."""
+    rows = code_matrix(ratings, "ratings")
+    return rows, *check_posts(posts, len(rows.codes), n_posts)
+
+
+def code_matrix(values: ArrayLike, name: str) -> CodedRows:
+    """Check as `check_matrix` does, but return the values coded, see `CodedRows`."""
+    matrix = np.asarray(values)
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        check_matrix(matrix, name)
+    coded = code_rows(as_matrix(matrix, name))
+    if coded.origin is None:  # only then may a number be infinite
+        check_matrix(matrix, name)
+    return coded
+
+
+def as_floats(checked: ArrayLike) -> Matrix:
+    """Return a matrix that `code_matrix` let pass as contiguous floats, for numbers that codes cannot hold."""
+    return np.ascontiguousarray(checked, dtype=np.float64)
+
+
+def check_posts(posts: ArrayLike, n_rows: int, n_posts: int | None) -> tuple[Codes, int]:
+    """Return `posts` as int64 codes, not copied if they are, and the number of posts.
+
+    Raises
+    ------
+    ValueError
+        If `posts` is not one whole number from 0 to n_posts - 1 per row.
+    """
     codes = np.asarray(posts)
-    if codes.shape != (rows.shape[0],):
+    if codes.shape != (n_rows,):
         raise ValueError(
-            f"posts has shape {codes.shape}, ratings has {rows.shape[0]} row(s): give one post code per row"
+            f"posts has shape {codes.shape}, ratings has {n_rows} row(s): give one post code per row"
         )
     if codes.size and not np.issubdtype(codes.dtype, np.integer):
         raise ValueError(f"posts has dtype {codes.dtype}: code the posts as integers 0..n_posts-1")
-    codes = codes.astype(np.int64)
-    n_needed = int(codes.max()) + 1 if codes.size else 0
+    codes = np.require(codes, np.int64, ["C", "W"])
+    lowest, highest = (int(codes.min()), int(codes.max())) if codes.size else (0, -1)
     if n_posts is None:
-        n_posts = n_needed
-    outside = (codes < 0) | (codes >= n_posts)
-    if outside.any():
-        row = int(outside.argmax())
+        n_posts = highest + 1
+    if lowest < 0 or highest >= n_posts:
+        row = int(((codes < 0) | (codes >= n_posts)).argmax())
         raise ValueError(f"posts[{row}] is {codes[row]}: codes run from 0 to n_posts - 1 = {n_posts - 1}")
-    return rows, codes, n_posts
+    return codes, n_posts
 
 
 def check_matrix(values: ArrayLike, name: str) -> Matrix:
@@ -90,18 +130,20 @@ def check_matrix(values: ArrayLike, name: str) -> Matrix:
     matrix = np.asarray(values, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise ValueError(f"{name} has shape {matrix.shape}: give two dimensions with at least one column")
-    infinite = np.isinf(matrix)
-    if infinite.any():
-        row, column = (int(k) for k in np.argwhere(infinite)[0])
-        raise ValueError(f"{name}[{row}, {column}] is infinite: use NaN for a value that is missing")
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = matrix.sum()  # one pass without a copy; a NaN or an overflow asks for the second look
+    if not np.isfinite(total):
+        infinite = np.isinf(matrix)
+        if infinite.any():
+            row, column = (int(k) for k in np.argwhere(infinite)[0])
+            raise ValueError(f"{name}[{row}, {column}] is infinite: use NaN for a value that is missing")
     return matrix
 
 
 def totals_by_post(ratings: Matrix, posts: Codes, n_posts: int) -> tuple[Matrix, Matrix]:
     """Sum and count of the ratings present, per post and value; each of shape (n_posts, n_values)."""
-    present = ~np.isnan(ratings)
-    filled = np.where(present, ratings, 0.0)
-    return sum_by_post(filled, posts, n_posts), sum_by_post(present, posts, n_posts)
+    totals, counts = kernels.totals_by_post(ratings, np.inf, posts, n_posts)
+    return totals, counts
 
 
 def sum_by_post(rows: NDArray[np.float64] | NDArray[np.bool_], posts: Codes, n_posts: int) -> Matrix:

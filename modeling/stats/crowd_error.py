@@ -7,14 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modeling.stats.consensus import (
-    check_matrix,
-    check_ratings,
-    mean_of,
-    mean_of_others,
-    rounded_consensus,
-    totals_by_post,
-)
+from modeling.stats import kernels
+from modeling.stats.consensus import as_floats, check_matrix, code_ratings, mean_of, rounded_consensus
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +76,10 @@ def human_crowd_mae(ratings: ArrayLike, posts: ArrayLike, n_posts: int | None = 
     >>> human_crowd_mae([[0], [3], [6]], [0, 0, 0]).mae
     array([3.])
     """
-    rows, codes, n = check_ratings(ratings, posts, n_posts)
-    distances = np.abs(rows - mean_of_others(rows, codes, n))
-    return _crowd_error(mean_of(*totals_by_post(distances, codes, n)))
+    rows, codes, n = code_ratings(ratings, posts, n_posts)
+    if rows.origin is not None:
+        return _crowd_error(kernels.distance_from_others(rows.codes, rows.n_bins, codes, n))
+    return _crowd_error(kernels.distance_from_others(as_floats(ratings), np.inf, codes, n))
 
 
 def model_crowd_mae(ratings: ArrayLike, posts: ArrayLike, model: ArrayLike) -> CrowdError:
@@ -113,13 +108,13 @@ def model_crowd_mae(ratings: ArrayLike, posts: ArrayLike, model: ArrayLike) -> C
     >>> model_crowd_mae([[0], [3]], [0, 0], [[2.5]]).mae
     array([0.5])
     """
-    rows = check_matrix(ratings, "ratings")
     predicted = check_matrix(model, "model")
-    if predicted.shape[1] != rows.shape[1]:
+    consensus = rounded_consensus(ratings, posts, len(predicted))
+    if predicted.shape[1] != consensus.shape[1]:
         raise ValueError(
-            f"model has {predicted.shape[1]} value(s), ratings {rows.shape[1]}: give both the same values"
+            f"model has {predicted.shape[1]} value(s), ratings {consensus.shape[1]}: give both the same values"
         )
-    return _crowd_error(np.abs(predicted - rounded_consensus(rows, posts, len(predicted))))
+    return _crowd_error(np.abs(predicted - consensus))
 
 
 def _crowd_error(per_post: NDArray[np.float64]) -> CrowdError:

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modeling.stats import kernels
+
 # Up to this many values, counting who stands above whom is faster than sorting; beyond, sorting wins.
 MAX_VALUES_COUNTED = 48
+# Whole numbers over at most this many steps are ranked by counting how often each occurs in a row.
+MAX_BINS = 64
+# The code of a missing whole number.
+MISSING = 255
+
+
+@dataclass(frozen=True, eq=False)
+class CodedRows:
+    """A matrix as small whole numbers that have the order of the originals within every row.
+
+    Attributes
+    ----------
+    codes : ndarray of unsigned int, shape (n_rows, n_values)
+        From 0 to n_bins - 1; n_bins or more where the original is NaN.
+    n_bins : int
+        One more than the highest code possible.
+    complete : bool
+        Whether no original is NaN.
+    origin : float or None
+        What to add to a code to have the original; None where codes keep only the order within the row.
+    """
+
+    codes: NDArray[Any]
+    n_bins: int
+    complete: bool
+    origin: float | None
 
 
 def rank_rows(a: ArrayLike) -> NDArray[np.float64]:
@@ -32,10 +63,11 @@ def rank_rows(a: ArrayLike) -> NDArray[np.float64]:
     >>> rank_rows([[10, 30, 30, float("nan")]])
     array([[1. , 2.5, 2.5, nan]])
     """
-    matrix = _as_matrix(a, "a")
-    present = ~np.isnan(matrix)
+    coded = code_rows(as_matrix(a, "a"))
+    present = coded.codes < coded.n_bins
     n_present = present.sum(axis=1, keepdims=True)
-    ranks: NDArray[np.float64] = np.where(present, (centred_ranks(matrix) + n_present + 1) / 2, np.nan)
+    centred = kernels.centred_ranks(coded.codes, coded.n_bins)
+    ranks: NDArray[np.float64] = np.where(present, (centred + n_present + 1) / 2, np.nan)
     return ranks
 
 
@@ -65,10 +97,9 @@ def centred_ranks(a: ArrayLike) -> NDArray[np.float64]:
     >>> centred_ranks([[10, 30, 30, float("nan")]])
     array([[-2.,  1.,  1.,  0.]])
     """
-    matrix = _as_matrix(a, "a")
-    if matrix.shape[1] <= MAX_VALUES_COUNTED:
-        return _centred_ranks_by_counting(matrix)
-    return _centred_ranks_by_sorting(matrix)
+    coded = code_rows(as_matrix(a, "a"))
+    ranks: NDArray[np.float64] = kernels.centred_ranks(coded.codes, coded.n_bins)
+    return ranks
 
 
 def spearman_rows(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
@@ -101,55 +132,69 @@ def spearman_rows(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     >>> spearman_rows([[1, 2, 3], [2, 2, 2]], [[3, 2, 1], [1, 2, 3]])
     array([-1., nan])
     """
-    left, right = _as_matrix(a, "a"), _as_matrix(b, "b")
+    left, right = as_matrix(a, "a"), as_matrix(b, "b")
     if left.shape != right.shape:
         raise ValueError(
             f"a has shape {left.shape} and b {right.shape}: rows are compared one to one, give both the same"
         )
-    missing = np.isnan(left) | np.isnan(right)
-    if missing.any():
-        left, right = np.where(missing, np.nan, left), np.where(missing, np.nan, right)
-    x, y = centred_ranks(left), centred_ranks(right)
-    covariance = np.einsum("ij,ij->i", x, y)
-    # One root of the whole product: for equal rows it is exact, and rho exactly 1.
-    spread = np.sqrt(np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y))
-    rho = np.divide(covariance, spread, out=np.full(len(x), np.nan), where=spread > 0)
-    return np.asarray(np.clip(rho, -1.0, 1.0), dtype=np.float64)
+    x, y = code_rows(left), code_rows(right)
+    rho: NDArray[np.float64] = kernels.rho_of_rows(x.codes, x.n_bins, y.codes, y.n_bins)
+    return rho
 
 
-def _as_matrix(a: ArrayLike, name: str) -> NDArray[np.float64]:
-    matrix = np.asarray(a, dtype=np.float64)
+def as_matrix(a: ArrayLike, name: str) -> NDArray[Any]:
+    """Return `a` as a two-dimensional array of numbers, not copied if it is an array of numbers already.
+
+    Raises
+    ------
+    ValueError
+        If `a` is not two-dimensional.
+    """
+    matrix = np.asarray(a)
+    if matrix.dtype.kind not in "iu" and matrix.dtype not in (np.float32, np.float64):
+        matrix = matrix.astype(np.float64)
     if matrix.ndim != 2:
         raise ValueError(f"{name} has {matrix.ndim} dimension(s): give an array of shape (n_rows, n_values)")
     return matrix
 
 
-def _centred_ranks_by_counting(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    # One value per row of the work array: each comparison then runs over contiguous memory.
-    columns = np.ascontiguousarray(matrix.T)
-    counts = np.zeros(columns.shape, dtype=np.int8)
-    for column in columns:
-        # A comparison with NaN is false, so a missing value neither counts nor is counted.
-        counts += columns > column
-        counts -= columns < column
-    return np.ascontiguousarray(counts.T, dtype=np.float64)
+def code_rows(matrix: NDArray[Any]) -> CodedRows:
+    """Code a matrix of any numbers, as `as_matrix` returns it; NaN is missing.
 
+    Whole numbers within 64 steps, as ratings are, lose only their origin; of others the order within
+    the row remains.
+    """
+    if matrix.dtype.kind in "iu":
+        low, high = (int(matrix.min()), int(matrix.max())) if matrix.size else (0, 0)
+        low = min(low, 0) if high < MAX_BINS else low
+        if high - low < MAX_BINS:
+            shifted = matrix - low if low else matrix
+            codes = np.require(shifted, np.uint8, ["C", "W"])
+            return CodedRows(codes, high - low + 1, complete=True, origin=float(low))
+        matrix = matrix.astype(np.float64)
 
-def _centred_ranks_by_sorting(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    matrix = np.ascontiguousarray(matrix)
+    coded = _code_whole_numbers(matrix, 0.0)
+    if coded is None:
+        lowest = float(np.floor(np.fmin.reduce(matrix, axis=None, initial=np.inf)))
+        coded = _code_whole_numbers(matrix, lowest)
+    if coded is not None:
+        return coded
+
     n_values = matrix.shape[1]
-    order = np.argsort(matrix, axis=1)  # NaN goes last
-    ascending = np.take_along_axis(matrix, order, axis=1)
-    place = np.arange(n_values)
-    first_of_tie = np.ones(matrix.shape, dtype=bool)
-    first_of_tie[:, 1:] = ascending[:, 1:] != ascending[:, :-1]
-    last_of_tie = np.ones(matrix.shape, dtype=bool)
-    last_of_tie[:, :-1] = first_of_tie[:, 1:]
-    n_smaller = np.maximum.accumulate(np.where(first_of_tie, place, 0), axis=1)
-    last_place = np.where(last_of_tie, place, n_values)[:, ::-1]
-    end_of_tie = np.minimum.accumulate(last_place, axis=1)[:, ::-1]
-    n_present = n_values - np.isnan(matrix).sum(axis=1, keepdims=True)
-    n_larger = n_present - 1 - end_of_tie
-    result = np.empty(matrix.shape)
-    np.put_along_axis(result, order, (n_smaller - n_larger).astype(np.float64), axis=1)
-    result[np.isnan(matrix)] = 0.0
-    return result
+    codes = np.empty(matrix.shape, np.min_scalar_type(n_values))
+    n_missing = kernels.code_by_order(matrix, n_values <= MAX_VALUES_COUNTED, codes)
+    return CodedRows(codes, n_values, complete=not n_missing, origin=None)
+
+
+def _code_whole_numbers(matrix: NDArray[Any], origin: float) -> CodedRows | None:
+    codes = np.empty(matrix.shape, np.uint8)
+    if not kernels.code_whole_numbers(matrix.reshape(-1), origin, codes.reshape(-1)):
+        return None
+    highest = int(codes.max(initial=0))
+    complete = highest < MISSING
+    if not complete:
+        highest = int(codes.max(initial=0, where=codes < MISSING))
+    if highest >= MAX_BINS:
+        return None
+    return CodedRows(codes, highest + 1, complete=complete, origin=origin)

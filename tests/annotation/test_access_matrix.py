@@ -44,8 +44,9 @@ from annotation.services.audit import log_event
 from annotation.services.uploads import store_upload
 from calibration.models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
 from jobs.models import Heartbeat, Job
-from modeling.models import DataExport, EvaluationReport, FitRun, PostScore, QualityFlag
+from modeling.models import DataExport, FitRun, PostScore, QualityFlag, Report, ReportDocument, ReportFigure
 from tests.factories import AnnotationFactory, EnrollmentFactory, RaterFactory, StudyFactory
+from tests.modeling.views.stored import store_agreement, store_evaluation
 
 pytestmark = pytest.mark.django_db
 
@@ -69,7 +70,20 @@ SEES_IDENTITIES = {OWNER, ADMINISTRATOR}
 PAGES: dict[str, tuple[str, set[str], int]] = {
     "modeling:studies": ("GET", EVERY_RESEARCHER, 200),
     "modeling:study": ("GET", ALL, 200),
-    "modeling:agreement_figure": ("GET", ALL, 200),
+    "modeling:agreement": ("GET", ALL, 200),
+    "modeling:models": ("GET", ALL, 200),
+    "modeling:personalization": ("GET", ALL, 200),
+    "modeling:values": ("GET", ALL, 200),
+    "modeling:disputed": ("GET", ALL, 200),
+    "modeling:post": ("GET", ALL, 200),
+    "modeling:person_ratings": ("GET", ALL, 200),
+    "modeling:planning": ("GET", ALL, 200),
+    "modeling:report": ("GET", ALL, 200),
+    "modeling:report_file": ("GET", ALL, 200),
+    "modeling:report_make": ("POST", READS_ANSWERS, 302),
+    "modeling:figure_file": ("GET", ALL, 200),
+    "modeling:refresh": ("POST", READS_ANSWERS, 422),
+    "modeling:fit": ("POST", READS_ANSWERS, 302),
     "modeling:watch": ("GET", ALL, 200),
     "modeling:people": ("GET", ALL, 200),
     "modeling:person": ("GET", ALL, 200),
@@ -142,7 +156,7 @@ ADMIN: dict[type, dict[str, str]] = {
         (
             Assignment,
             Attempt,
-            EvaluationReport,
+            Report,
             Exclusion,
             FitRun,
             GateDecision,
@@ -199,16 +213,7 @@ OF_NO_STUDY = {
     "account_reauthenticate",
     "account_change_password",
 }
-AGREEMENT = {"rho": 0.5, "interval": [0.4, 0.6], "posts": 3, "undefined": 0}
-MEASURES = {
-    "human_human": AGREEMENT,
-    "human_consensus": AGREEMENT,
-    "human_consensus_by_size": [],
-    "mae_by_value": [],
-    "mae_overall": {},
-    "differences": [],
-    "notes": [],
-}
+PK_OF = {"modeling:post": Post, "modeling:figure_file": ReportFigure}
 MODEL_PAGES = ("changelist", "add", "change", "delete", "history")
 
 
@@ -246,7 +251,8 @@ class Filled:
         return {
             "slug": self.study.slug,
             "study_id": self.study.pk,
-            "pk": self.rows[PostUpload].pk,
+            "pk": self.rows[PK_OF.get(page, PostUpload)].pk,
+            "extension": "svg" if page == "modeling:figure_file" else "html",
             "number": self.rows[DataExport].pk if page == "modeling:data_download" else 1,
             "pseudonym": self.enrollment.rater.pseudonym,
             "user_id": self.rows[StudyAccess].user_id,
@@ -290,6 +296,12 @@ def fill(name: str, external_id: str, session_id: str) -> Filled:
     export = DataExport.objects.create(
         study=study, artefact=f"{name}.zip", sha256="s", n_bytes=1, counts={}, inclusion={}
     )
+    report = store_agreement(study, study_name=study.name)
+    report.figures.update(caption=f"Drawn for {name}.", svg=f"<svg><title>{name}</title></svg>")
+    store_evaluation(study, study_name=study.name)
+    ReportDocument.objects.create(
+        study=study, rule_key=report.rule_key, sources=[], html=f"<p>Of {name}.</p>", pdf=b"%PDF"
+    )
     rows = {
         Study: study,
         StudyVersion: version,
@@ -328,9 +340,8 @@ def fill(name: str, external_id: str, session_id: str) -> Filled:
         PostScore: PostScore.objects.create(
             fit_run=fit, post=post, scores=(0.5,) * len(study.value_keys), is_out_of_fold=True
         ),
-        EvaluationReport: EvaluationReport.objects.create(
-            study=study, fit_run=fit, measures=MEASURES, figure_svg=f"<svg><title>{name}</title></svg>"
-        ),
+        Report: report,
+        ReportFigure: report.figures.first(),
         QualityFlag: QualityFlag.objects.create(enrollment=enrollment, rule="too_fast", number=1, limit=2),
         DataExport: export,
     }

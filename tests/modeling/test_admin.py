@@ -10,7 +10,7 @@ from annotation.models import Post
 from annotation.selectors import _tree
 from calibration.models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
 from jobs.models import Heartbeat, Job
-from modeling.models import EvaluationReport, FitRun, PostScore
+from modeling.models import FitRun, PostScore, Report
 from tests.factories import (
     AnnotationFactory,
     EnrollmentFactory,
@@ -52,7 +52,14 @@ def fit(study, number):
         artefact="file",
         artefact_sha256="s",
     )
-    EvaluationReport.objects.create(study=study, fit_run=run, measures={"rho": 0.5}, figure_svg="<svg/>")
+    Report.objects.create(
+        study=study,
+        kind=Report.Kind.EVALUATION,
+        fit_run=run,
+        rule={},
+        rule_key="default",
+        measures={"rho": 0.5, "n_simulated": 2},
+    )
     post = study.posts.first()
     scores = (0.25,) * len(study.value_keys)
     return PostScore.objects.create(fit_run=run, post=post, scores=scores, is_out_of_fold=True)
@@ -157,7 +164,7 @@ def test_a_score_shows_a_number_for_each_value_and_the_simulated_mark(admin_clie
 def test_a_report_leads_to_its_dashboard(admin_client):
     study = StudyFactory()
     fit(study, 1)
-    page = admin_client.get(address_of(EvaluationReport, "changelist")).content.decode()
+    page = admin_client.get(address_of(Report, "changelist")).content.decode()
     assert f'href="{reverse("modeling:study", args=[study.slug])}"' in page
 
 

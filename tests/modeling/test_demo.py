@@ -14,7 +14,7 @@ from calibration.models import CalibrationAnswer
 from jobs.models import Job
 from modeling import services
 from modeling.demo import ANNOTATION_CONTENT, load_default_tree, load_demo_study
-from modeling.models import EvaluationReport, FitRun
+from modeling.models import FitRun, Report
 from modeling.selectors import get_latest_report
 from tests.factories import StudyFactory, load_ten
 from tests.modeling.rated import make_rated_study
@@ -169,7 +169,7 @@ def test_fit_computes_and_evaluate_prints_the_stored_report_as_text_and_as_json(
     assert f"Study {study.slug}: 80 annotations by 10 raters of 16 posts" in text
     assert f"{printed['personalized']['rho']:.3f}" in text
     call("fit", study.slug, *TREES, "--holdout-share", "0.4", "--seed", "6")
-    assert EvaluationReport.objects.count() == 1
+    assert Report.objects.count() == 1
 
 
 def test_evaluate_shows_the_last_good_report_after_a_fit_that_failed():

@@ -11,7 +11,8 @@ from modeling.inclusion import DEFAULT, InclusionRule, Raters, count_excluded, d
 from modeling.matrices import load_table
 from modeling.models import QualityFlag
 from modeling.selectors import count_study
-from modeling.services import evaluate_fit, request_fit
+from modeling.reporting.making import evaluate_fit
+from modeling.services import request_fit
 from tests.modeling.rated import FEW, fit_here, make_rated_study
 
 pytestmark = pytest.mark.django_db

@@ -1,8 +1,5 @@
-import pytest
-
-from modeling.presentation import tabulate_agreement, tabulate_crowd_errors, tabulate_differences, write_text
+from modeling.presentation import tabulate_differences, write_text
 from modeling.templatetags.figures import fixed, interval, percent, signed
-from tests.factories import StudyFactory
 
 
 def measure(rho, low=None, high=None, **more):
@@ -47,61 +44,11 @@ def build_measures(**changes):
     } | changes
 
 
-def test_the_table_holds_every_condition_on_the_held_out_posts_people_first():
-    rows = tabulate_agreement(build_measures())
-    assert [(row.label, row.kind, row.rho) for row in rows] == [
-        ("One other person", "human", 0.2),
-        ("Consensus of 2 others", "crowd", 0.25),
-        ("Consensus of all others", "crowd", 0.3),
-        ("Consensus from text", "model", 0.28),
-        ("Consensus from text, refitted without the person", "model", 0.26),
-        ("Personalized", "personalized", 0.5),
-    ]
-    assert (rows[0].low, rows[0].high, rows[0].n_posts, rows[0].n_undefined) == (0.1, 0.3, 7, 2)
-
-
-def test_the_improvement_is_relative_to_one_other_person_on_the_same_posts():
-    rows = tabulate_agreement(build_measures())
-    assert [row.improvement for row in rows] == pytest.approx([None, 0.25, 0.5, 0.4, 0.3, 1.5])
-
-
-@pytest.mark.parametrize("baseline", [None, 0])
-def test_there_is_no_improvement_on_a_baseline_that_does_not_exist(baseline):
-    rows = tabulate_agreement(build_measures(holdout=people(baseline)))
-    assert {row.improvement for row in rows} == {None}
-
-
-def test_a_rho_that_does_not_exist_keeps_its_row_and_its_counts():
-    row = tabulate_agreement(build_measures(personalized=model(None)))[-1]
-    assert (row.rho, row.low, row.improvement, row.n_undefined) == (None, None, None, 2)
-
-
-def test_without_models_the_people_remain():
-    rows = tabulate_agreement(build_measures(models={}, personalized=None))
-    assert [row.label for row in rows] == [
-        "One other person", "Consensus of 2 others", "Consensus of all others"
-    ]  # fmt: skip
-
-
-def test_a_model_of_another_name_is_shown_by_that_name():
-    assert tabulate_agreement(build_measures(models={"gpt": model(0.1)}))[3].label == "gpt"
-
-
 def test_differences_have_their_names_written_out():
     assert [row["label"] for row in tabulate_differences(build_measures())] == [
         "Personalized − Consensus from text",
         "Consensus from text − One other person",
     ]
-
-
-@pytest.mark.django_db
-def test_the_values_people_are_farthest_apart_on_stand_first_under_their_names():
-    rows = tabulate_crowd_errors(build_measures(), StudyFactory())
-    assert [(row["label"], row["human_crowd"]) for row in rows] == [("Hedonism", 2.0), ("Power", 1.0)]
-    unknown = build_measures()["mae_by_value"]
-    unknown[0]["human_crowd"] = None
-    rows = tabulate_crowd_errors(build_measures(mae_by_value=unknown), StudyFactory())
-    assert [row["value"] for row in rows] == ["hedonism", "power"]
 
 
 def test_the_text_names_every_figure_and_every_note():

@@ -14,12 +14,12 @@ from jobs.models import Job
 from jobs.services import run_here
 from modeling import handlers, services
 from modeling.artefacts import load_arrays
-from modeling.models import EvaluationReport, FitRun, PostScore
+from modeling.models import FitRun, PostScore, Report
 from modeling.selectors import get_latest_report
 from tests.modeling.rated import FEW, fit_here, make_rated_study
 
 pytestmark = pytest.mark.django_db
-WARNING = "Who counts has changed since this was computed; fit again."
+WARNING = "Who counts has changed since this was computed."
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def do_jobs(kind):
 
 
 def page(admin_client, study):
-    return admin_client.get(reverse("modeling:study", args=[study.slug])).content.decode()
+    return admin_client.get(reverse("modeling:models", args=[study.slug])).content.decode()
 
 
 def test_every_fit_that_saw_someone_who_withdraws_is_outdated(study, fit_run):
@@ -97,7 +97,7 @@ def test_the_predictions_are_erased_by_a_worker_and_what_is_summed_up_stays(stud
     assert do_jobs("erase_predictions") == [Job.State.DONE]
     assert not storage.exists(fit_run.artefact)
     assert PostScore.objects.filter(fit_run=fit_run).exists()
-    assert EvaluationReport.objects.filter(fit_run=fit_run).exists()
+    assert Report.objects.filter(fit_run=fit_run).exists()
 
 
 def test_erasing_what_is_gone_is_no_failure(study, fit_run):
@@ -112,7 +112,7 @@ def test_the_dashboard_warns_until_a_new_fit(admin_client, study, fit_run):
     do_jobs("erase_predictions")
     shown = page(admin_client, study)
     assert WARNING in shown
-    assert f"manage.py fit {study.slug}" in shown
+    assert "Fit and evaluate again" in shown
     again = fit_here(study)
     assert again.outdated_at is None
     assert get_latest_report(study).fit_run == again
@@ -128,7 +128,7 @@ def test_the_warning_costs_no_query(admin_client, study, fit_run):
         with CaptureQueriesContext(connection) as queries:
             page(admin_client, study)
         counts.append(len(queries))
-        FitRun.objects.update(outdated_at=timezone.now())
+        Report.objects.update(outdated_at=timezone.now())
     assert counts[0] == counts[1]
 
 

@@ -14,19 +14,30 @@ from modeling import services
 from modeling.artefacts import load_arrays
 from modeling.errors import ArtefactDamaged, DataChanged, NotEnoughData
 from modeling.estimators.fitting import FitSettings
-from modeling.evaluation import Evaluation
 from modeling.inclusion import describe
 from modeling.matrices import load_table
-from modeling.models import EvaluationReport, FitRun, PostScore
+from modeling.models import FitRun, PostScore, Report
+from modeling.reporting import making
+from modeling.reports.evaluation import CROWD_NOTE, Evaluation
 from tests.modeling.rated import FEW, fit_here, make_rated_study
-from tests.modeling.test_evaluation import MEASURE, PEOPLE
+from tests.modeling.reports.test_evaluation import MEASURE, PEOPLE
 
 pytestmark = pytest.mark.django_db
 
 REPORT = PEOPLE | {
     *("study", "inclusion", "n_excluded", "n_raters", "n_posts", "n_annotations", "n_values", "n_simulated"),
     *("models", "personalized", "differences", "holdout", "mae_by_value", "mae_overall"),
-    *("notes", "seed", "data_hash", "code_version"),
+    *("notes", "seed", "data_hash", "code_version", "schema", "study_name", "n_ratings", "scale", "values"),
+    *(
+        "correlation_by_value",
+        "importance",
+        "adjustment",
+        "gain",
+        "best",
+        "seconds",
+        "n_resamples",
+        "ci_level",
+    ),
 }
 
 
@@ -64,7 +75,7 @@ def test_a_fit_stores_all_it_takes_to_repeat_it(study):
 
 
 def test_the_report_has_exactly_the_promised_keys_and_is_strict_json(study):
-    measures = services.evaluate_fit(fit_here(study))
+    measures = making.evaluate_fit(fit_here(study))
     json.dumps(measures, allow_nan=False)
     assert measures.keys() == REPORT
     assert measures["models"].keys() == {"text", "text_forest"}
@@ -90,7 +101,7 @@ def test_the_report_has_exactly_the_promised_keys_and_is_strict_json(study):
 
 def test_the_report_is_of_the_held_out_posts_and_their_stored_predictions(study):
     fit_run = fit_here(study)
-    measures = services.evaluate_fit(fit_run)
+    measures = making.evaluate_fit(fit_run)
     table = load_table(study)
     held_out = {table.post_ids.index(pk) for pk in fit_run.holdout_post_ids}
     rows = np.flatnonzero([post in held_out for post in table.posts])
@@ -109,21 +120,21 @@ def test_the_report_is_of_the_held_out_posts_and_their_stored_predictions(study)
 
 def test_the_notes_say_what_the_model_could_see_and_what_was_left_out(study):
     fit_run = fit_here(study)
-    notes = services.evaluate_fit(fit_run)["notes"]
+    notes = making.evaluate_fit(fit_run)["notes"]
     assert notes[: len(fit_run.notes)] == fit_run.notes
     text = " ".join(notes)
     assert "questionnaire of 4 questions" in text
     assert "left out" in text
-    assert services.CROWD_NOTE not in notes
+    assert CROWD_NOTE not in notes
 
 
 def test_a_consensus_made_of_the_crowd_has_no_distance_from_it_and_a_note_says_so():
-    measures = services.evaluate_fit(fit_here(make_rated_study(has_text=False, has_answers=False)))
+    measures = making.evaluate_fit(fit_here(make_rated_study(has_text=False, has_answers=False)))
     assert measures["models"].keys() == {"panel", "panel_forest"}
     for row in [*measures["mae_by_value"], measures["mae_overall"]]:
         assert row["model_crowd"] is row["model_crowd_se"] is None
         assert row["human_crowd"] > 0
-    assert services.CROWD_NOTE in measures["notes"]
+    assert CROWD_NOTE in measures["notes"]
     text = " ".join(measures["notes"])
     assert "because the posts have no text" in text
     assert "mean residual per value" in text
@@ -132,9 +143,9 @@ def test_a_consensus_made_of_the_crowd_has_no_distance_from_it_and_a_note_says_s
 def test_fitting_twice_is_one_job_one_fit_and_one_report(study):
     first, second = fit_here(study), fit_here(study)
     assert first == second
-    assert FitRun.objects.count() == EvaluationReport.objects.count() == 1
+    assert FitRun.objects.count() == first.study.reports.filter(fit_run=first).count() == 1
     assert PostScore.objects.count() == 16
-    assert sorted(Job.objects.values_list("kind", flat=True)) == ["evaluate", "fit"]
+    assert sorted(Job.objects.values_list("kind", flat=True)) == ["agreement", "document", "evaluate", "fit"]
 
 
 def test_a_fit_that_is_computed_twice_side_by_side_is_stored_once(study):
@@ -144,8 +155,8 @@ def test_a_fit_that_is_computed_twice_side_by_side_is_stored_once(study):
     assert first == second
     assert PostScore.objects.count() == 16
     for _ in range(2):
-        services.store_report(first, {"some": "measures"}, "<svg/>")
-    assert EvaluationReport.objects.count() == 1
+        making.store_evaluation(first, {"data_hash": "", "code_version": ""}, [])
+    assert Report.objects.filter(kind=Report.Kind.EVALUATION).count() == 1
 
 
 def test_other_settings_or_other_data_are_another_fit(study):
@@ -154,7 +165,7 @@ def test_other_settings_or_other_data_are_another_fit(study):
     change_a_rating()
     third = fit_here(study)
     assert len({first.key, second.key, third.key}) == 3
-    assert EvaluationReport.objects.count() == 3
+    assert Report.objects.filter(fit_run__in=[first, second, third]).count() == 3
 
 
 def test_the_same_data_in_another_study_is_another_fit(study):
@@ -173,7 +184,7 @@ def test_a_report_is_refused_once_the_ratings_have_changed(study):
     with pytest.raises(
         DataChanged, match=f"ratings of study '{study.slug}' have changed since this fit; fit it again"
     ):
-        services.evaluate_fit(fit_run)
+        making.evaluate_fit(fit_run)
 
 
 def test_a_report_is_refused_when_the_file_was_tampered_with(study):
@@ -185,7 +196,7 @@ def test_a_report_is_refused_when_the_file_was_tampered_with(study):
     storage.save(fit_run.artefact, ContentFile(raw + b"\0"))
     try:
         with pytest.raises(ArtefactDamaged, match="not the one this fit wrote"):
-            services.evaluate_fit(fit_run)
+            making.evaluate_fit(fit_run)
     finally:
         storage.delete(fit_run.artefact)
 
@@ -224,7 +235,7 @@ def test_a_value_that_nobody_rated_is_named():
 
 @pytest.mark.parametrize("has_text", [True, False])
 def test_one_value_has_errors_but_no_rank_correlation(has_text):
-    measures = services.evaluate_fit(fit_here(make_rated_study(n_values=1, has_text=has_text)))
+    measures = making.evaluate_fit(fit_here(make_rated_study(n_values=1, has_text=has_text)))
     json.dumps(measures, allow_nan=False)
     for entry in [measures["human_human"], measures["personalized"], *measures["models"].values()]:
         assert (entry["rho"], entry["interval"], entry["posts"]) == (None, [None, None], 0)
@@ -234,13 +245,13 @@ def test_one_value_has_errors_but_no_rank_correlation(has_text):
 
 
 def test_two_raters_are_enough_for_a_report():
-    measures = services.evaluate_fit(fit_here(make_rated_study(n_raters=2, per_post=2)))
+    measures = making.evaluate_fit(fit_here(make_rated_study(n_raters=2, per_post=2)))
     assert measures["human_human"]["rho"] is not None
     assert [entry["size"] for entry in measures["human_consensus_by_size"]] == [1]
 
 
 def test_constant_ratings_make_a_report_of_undefined_figures():
-    measures = services.evaluate_fit(fit_here(make_rated_study(change=lambda ratings: ratings * 0 + 2)))
+    measures = making.evaluate_fit(fit_here(make_rated_study(change=lambda ratings: ratings * 0 + 2)))
     json.dumps(measures, allow_nan=False)
     assert measures["human_human"]["rho"] is measures["personalized"]["rho"] is None
     assert measures["human_human"]["undefined"] == 16 * 10
@@ -250,7 +261,7 @@ def test_constant_ratings_make_a_report_of_undefined_figures():
 def test_simulated_raters_stay_marked_in_the_fit_and_in_the_report():
     fit_run = fit_here(make_rated_study(origin=Rater.Origin.SIMULATED))
     assert fit_run.has_simulated
-    assert services.evaluate_fit(fit_run)["n_simulated"] == 10
+    assert making.evaluate_fit(fit_run)["n_simulated"] == 10
 
 
 def test_a_fit_refused_by_its_data_fails_its_job_at_once_and_stores_nothing():

@@ -22,9 +22,18 @@ from jobs.models import Job
 from jobs.services import retry, wait
 from jobs.supervisor import KeepsDying, Supervisor
 from modeling.demo import load_demo_study
-from modeling.models import EvaluationReport
+from modeling.models import Report
 from modeling.presentation import tabulate_agreement
 from modeling.progress import Progress
+from modeling.reporting.requests import (
+    AGREEMENT,
+    DOCUMENT,
+    count_since,
+    find_under_way,
+    get_agreement,
+    request_agreement,
+    request_document,
+)
 from modeling.selectors import get_latest_report
 from modeling.services import request_evaluation, request_fit
 from modeling.simulated_raters import Cast, walk_directly, walk_over_http
@@ -108,7 +117,15 @@ class Command(BaseCommand):
             walk_directly(cast, direct, on_progress=self.watch(Progress(self.stdout, "directly"), supervisor))
         self.say("A worker fits one forest per value and scores the held-out posts")
         fit = self.finish(request_fit(study), "fit", supervisor)
-        self.finish(request_evaluation(study.fit_runs.get(pk=fit.result["fit_run"])), "report", supervisor)
+        self.say("It computes the reports, draws their figures and writes the document")
+        self.finish(
+            request_evaluation(study.fit_runs.get(pk=fit.result["fit_run"])), "people and models", supervisor
+        )
+        agreement = get_agreement(study)
+        if agreement is None or agreement.outdated_at or count_since(study, agreement):
+            self.finish(find_under_way(study, AGREEMENT) or request_agreement(study), "people", supervisor)
+        if not study.documents.exists():
+            self.finish(find_under_way(study, DOCUMENT) or request_document(study), "document", supervisor)
 
     def watch(self, progress: Progress, supervisor: Supervisor) -> Callable[[int, int], None]:
         """Show progress and look after the other processes at each step of it."""
@@ -154,7 +171,7 @@ class Command(BaseCommand):
         if missing:
             raise CommandError("Not everything is there. Missing: " + "; ".join(missing))
 
-    def sees_dashboard(self, study: Study, password: str, report: EvaluationReport | None) -> bool:
+    def sees_dashboard(self, study: Study, password: str, report: Report | None) -> bool:
         """Whether an administrator who logs in with the printed password is shown the stored figures."""
         if report is None:
             return False

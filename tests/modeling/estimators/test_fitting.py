@@ -64,6 +64,8 @@ def test_posts_are_held_out_never_single_ratings(has_text, has_answers, per_post
     assert result.scores.shape == (10, result.held_out.sum(), 3)
     n_features = 3 + (4 if result.set_aside.any() else 3)
     assert len(result.feature_names) == n_features
+    assert result.importances.shape == (3, n_features)  # of the forests that know the person
+    np.testing.assert_allclose(result.importances.sum(axis=1), 1)
 
 
 @given(st.integers(0, 4), st.lists(st.integers(0, 6), min_size=15, max_size=15))

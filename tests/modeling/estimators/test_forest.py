@@ -28,11 +28,12 @@ def test_each_value_is_learnt_from_the_features_and_stays_within_what_was_rated(
 def test_the_number_of_threads_does_not_change_one_bit():
     features, ratings = draw_features()
     wanted = np.random.default_rng(9).uniform(0, 6, (2500, 4))  # more than one thread's share of rows
-    first = fit_predict(features, ratings, [wanted], n_jobs=1, n_trees=30)[0]
+    alone = ForestPerValue(n_jobs=1, n_trees=30)
+    first = alone.fit_predict(features, ratings, [wanted])[0]
     for n_jobs in (2, 3, 8, -1, 8):
-        np.testing.assert_array_equal(
-            fit_predict(features, ratings, [wanted], n_jobs=n_jobs, n_trees=30)[0], first
-        )
+        forest = ForestPerValue(n_jobs=n_jobs, n_trees=30)
+        np.testing.assert_array_equal(forest.fit_predict(features, ratings, [wanted])[0], first)
+        np.testing.assert_array_equal(forest.importances_, alone.importances_)
 
 
 def test_another_seed_gives_another_forest():
@@ -83,3 +84,23 @@ def test_constant_ratings_are_predicted_as_they_are():
     features, ratings = draw_features()
     (predicted,) = fit_predict(features, np.full_like(ratings, 3), [features])
     assert (predicted == 3).all()
+
+
+def test_importance_goes_to_the_features_that_a_value_follows():
+    features, ratings = draw_features(200)
+    forest = ForestPerValue(n_trees=20)
+    forest.fit_predict(features, ratings, [features[:1]])
+    assert forest.importances_.shape == (2, 4)
+    assert (forest.importances_ >= 0).all()
+    np.testing.assert_allclose(forest.importances_.sum(axis=1), 1)
+    assert list(forest.importances_.argmax(axis=1)) == [0, 1]
+    assert (forest.importances_.max(axis=1) > 0.5).all()
+
+
+def test_where_no_tree_can_split_no_feature_has_an_importance():
+    features, ratings = draw_features()
+    ratings[:, 1] = 3
+    forest = ForestPerValue(n_trees=5)
+    forest.fit_predict(features, ratings, [features])
+    assert np.isnan(forest.importances_[1]).all()
+    assert forest.importances_[0].sum() == pytest.approx(1)

@@ -54,7 +54,7 @@ def load(archive, slug="copy", **options):
 def measures_of(study):
     measures = fit_here(study).report.measures
     assert measures.pop("data_hash")
-    of_the_study_alone = ("study", "n_excluded")
+    of_the_study_alone = ("study", "n_excluded", "seconds")
     return {name: measure for name, measure in measures.items() if name not in of_the_study_alone}
 
 

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from modeling.stats import resampling
-from modeling.stats.resampling import bootstrap_difference, bootstrap_mean
+from modeling.stats.resampling import bootstrap_difference, bootstrap_mean, bootstrap_means
 
 NAN = float("nan")
 
@@ -57,12 +56,11 @@ def test_units_without_a_value_do_not_move_the_interval():
     assert (padded.low, padded.high) == (plain.low, plain.high)
 
 
-def test_many_chunks_serve_as_well_as_one(monkeypatch):
-    values = generator(6).random(30)
-    whole = bootstrap_mean(values, rng=generator(), n_resamples=5000)
-    monkeypatch.setattr(resampling, "DRAWS_PER_CHUNK", 100)
-    chunked = bootstrap_mean(values, rng=generator(), n_resamples=5000)
-    assert (chunked.low, chunked.high) == pytest.approx((whole.low, whole.high), abs=0.01)
+def test_every_resample_draws_as_often_as_there_are_units():
+    # Means of 0 and 1 over three units are thirds; a resample of another size would give other fractions.
+    interval = bootstrap_mean([0, 0, 1], rng=generator(6), n_resamples=2000, level=0.5)
+    assert interval.low in (0, 1 / 3)
+    assert interval.high in (1 / 3, 2 / 3)
 
 
 def test_same_seed_gives_the_same_interval():
@@ -108,3 +106,56 @@ def test_malformed_input_is_refused(values, options, message):
 def test_difference_of_unequal_lengths_is_refused():
     with pytest.raises(ValueError, match="same units"):
         bootstrap_difference([1, 2], [1], rng=generator())
+
+
+def test_measures_share_the_draws():
+    # Drawn apart, a measure and its shifted copy would have ends that differ by more or less than the shift.
+    values = generator(10).random((60, 1))
+    first, second = bootstrap_means(np.hstack([values, values + 5]), rng=generator())
+    assert (second.low, second.high) == pytest.approx((first.low + 5, first.high + 5), abs=1e-12)
+
+
+def test_several_means_approach_the_interval_of_one():
+    values = generator(11).normal(size=(400, 2))
+    for column, interval in enumerate(bootstrap_means(values, rng=generator(), n_resamples=8000)):
+        alone = bootstrap_mean(values[:, column], rng=generator(1), n_resamples=8000)
+        assert (interval.low, interval.high) == pytest.approx((alone.low, alone.high), abs=0.01)
+
+
+def test_gaps_of_one_measure_do_not_reach_another():
+    values = generator(12).random(50)
+    gaps = np.where(np.arange(50) % 2 == 0, values, NAN)
+    alone, beside = (
+        bootstrap_means(columns, rng=generator())[0]
+        for columns in (values[:, np.newaxis], np.column_stack([values, gaps]))
+    )
+    assert alone == beside
+    assert bootstrap_means(np.column_stack([values, gaps]), rng=generator())[1].n_units == 25
+
+
+def test_resamples_without_a_mean_are_left_out_and_counted():
+    # A resample of four misses both units that have the measure with chance 1/16.
+    whole, half = bootstrap_means([[1, 1], [1, 2], [1, NAN], [1, NAN]], rng=generator(), n_resamples=4000)
+    assert whole.n_resamples == 4000
+    assert half.n_resamples == pytest.approx(4000 * 15 / 16, abs=60)
+    assert (half.n_units, half.n_units_left_out) == (2, 2)
+
+
+def test_a_measure_of_one_unit_has_no_interval():
+    _, lone, none = bootstrap_means([[1, 5, NAN], [2, NAN, NAN]], rng=generator())
+    assert np.isnan([lone.low, lone.high, none.low, none.high]).all()
+    assert (lone.n_units, none.n_units) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([1, 2], {}, "one row per unit"),
+        ([[1, 2], [3, np.inf]], {}, r"per_unit\[1, 1\] is infinite"),
+        ([[1], [2]], {"n_resamples": 0}, "n_resamples"),
+        ([[1], [2]], {"level": 0}, "level"),
+    ],
+)
+def test_malformed_measures_are_refused(values, options, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap_means(values, rng=generator(), **options)

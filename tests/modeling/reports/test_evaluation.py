@@ -4,14 +4,16 @@ import itertools
 import json
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from modeling.evaluation import Evaluation
+from modeling.reports.evaluation import CROWD_NOTE, Evaluation, describe_evaluation
+from tests.modeling.reports.made_up import make_evaluation, make_study
 
-MEASURE = {"rho", "interval", "posts", "undefined", "compared"}
+MEASURE = {"rho", "interval", "posts", "posts_undefined", "undefined", "compared"}
 PEOPLE = {"human_human", "human_consensus", "human_consensus_by_size"}
 KEYS = ("a", "b", "c", "d", "e")
 N_POSTS = 9
@@ -255,3 +257,161 @@ def test_what_does_not_exist_is_none_with_its_count_and_strict_json(case):
     if case == "one value":
         assert described["mae_by_value"][0]["human_crowd"] is not None
         assert described["models"]["text"]["mae"]["mae"] is not None
+
+
+# --- the whole report
+
+
+KEYS_OF_THE_WHOLE = PEOPLE | {
+    "schema", "n_raters", "n_posts", "n_annotations", "n_ratings", "n_values", "scale", "values", "models",
+    "personalized", "differences", "holdout", "mae_by_value", "mae_overall", "correlation_by_value", "importance",
+    "adjustment", "gain", "best", "notes", "seed", "n_resamples", "ci_level", "seconds",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole():
+    data = make_evaluation()
+    ratings = data.ratings.copy()
+    ratings[np.random.default_rng(6).random(ratings.shape) < 0.1] = np.nan
+    data = replace(data, ratings=ratings)
+    return data, describe_evaluation(data, seed=7)
+
+
+def test_the_whole_has_every_key_and_is_strict_json(whole):
+    _, measures = whole
+    assert measures.keys() == KEYS_OF_THE_WHOLE
+    assert json.loads(json.dumps(measures, allow_nan=False)) == measures
+
+
+def test_the_whole_repeats_what_its_parts_say(whole):
+    data, measures = whole
+    parts = Evaluation(data.ratings, data.posts, data.n_posts, data.keys, seed=7)
+    expected = (
+        parts.describe_people()
+        | parts.describe_predictions(data.test_rows, data.predictions)
+        | parts.describe_crowd_errors(data.test_rows, data.consensus_scores)
+    )
+    assert {key: measures[key] for key in expected} == expected
+    assert measures["holdout"] == parts.describe_people(data.test_rows) | {"n_posts": 7}
+    assert measures["holdout"]["human_human"]["posts_undefined"] == 0  # posts not held out are not left out
+
+
+def test_each_value_has_a_correlation_with_each_model(whole):
+    data, measures = whole
+    for place, row in enumerate(measures["correlation_by_value"]):
+        assert row["value"] == f"value_{place}"
+        for name, predicted in data.predictions.items():
+            given = data.ratings[data.test_rows, place]
+            shown = ~np.isnan(given)
+            found = row["models"][name]
+            assert found["rho"] == pytest.approx(spearmanr(given[shown], predicted[shown, place]).statistic)
+            assert (found["rows"], found["posts"], found["reason"]) == (shown.sum(), 7, "")
+            assert found["interval"][0] < found["rho"] < found["interval"][1]
+
+
+def test_importances_are_shares_of_each_value(whole):
+    data, measures = whole
+    importance = measures["importance"]
+    assert importance["features"] == list(data.feature_names)
+    for row, weights in zip(importance["rows"], data.importances, strict=True):
+        assert row["shares"] == pytest.approx(weights / weights.sum())
+
+
+@pytest.mark.parametrize("importances", [None, np.zeros((5, 4))], ids=["not kept", "all zero"])
+def test_importances_that_say_nothing_have_a_reason(whole, importances):
+    names = () if importances is None else whole[0].feature_names
+    measures = describe_evaluation(replace(whole[0], importances=importances, feature_names=names), seed=7)
+    assert measures["importance"]["reason"]
+    assert not any(share for row in measures["importance"]["rows"] for share in row["shares"])
+
+
+def test_the_adjustment_is_the_mean_distance_between_the_two_models(whole):
+    data, measures = whole
+    distances = np.abs(data.predictions["text"] - data.predictions["personalized"])
+    found = measures["adjustment"]
+    assert [row["delta"] for row in found["by_value"]] == pytest.approx(distances.mean(axis=0))
+    assert {row["rows"] for row in found["by_value"]} == {len(data.test_rows)}
+    crowd = [row["human_crowd"] for row in measures["mae_by_value"]]
+    assert found["rank_correlation_with_human_crowd"] == pytest.approx(
+        spearmanr(distances.mean(axis=0), crowd).statistic
+    )
+
+
+def test_the_best_is_the_model_with_the_highest_rho(whole):
+    _, measures = whole
+    assert measures["personalized"]["rho"] > measures["models"]["text"]["rho"]
+    assert measures["best"] == {
+        "name": "personalized",
+        "rho": measures["personalized"]["rho"],
+        "interval": measures["personalized"]["interval"],
+    }
+
+
+def test_a_consensus_of_the_crowd_has_no_distance_from_it_and_a_note_says_so(whole):
+    measures = describe_evaluation(replace(whole[0], consensus_scores=None), seed=7)
+    assert measures["mae_overall"]["model_crowd"] is None
+    assert CROWD_NOTE in measures["notes"]
+    assert CROWD_NOTE not in whole[1]["notes"]
+
+
+def test_the_seed_decides_the_whole(whole):
+    data, measures = whole
+    told = []
+    again = describe_evaluation(data, seed=7, report=lambda done, total, note: told.append((done, total)))
+    assert again | {"seconds": 0} == measures | {"seconds": 0}
+    assert told == [(done, told[0][1]) for done in range(told[0][1] + 1)]
+
+
+def few(ratings, raters, posts):
+    return make_evaluation(make_study(ratings, raters, posts))
+
+
+def everyone(n_raters, n_posts, n_values):
+    raters, posts = (codes.ravel() for codes in np.indices((n_raters, n_posts)))
+    return few(np.random.default_rng(1).integers(0, 7, (len(raters), n_values)), raters, posts)
+
+
+DEGENERATE = {
+    "one rater": everyone(1, 6, 4),
+    "one post": everyone(5, 1, 4),
+    "one value": everyone(4, 6, 1),
+    "all zero": few(np.zeros((12, 3)), np.repeat(range(3), 4), np.tile(range(4), 3)),
+    "nothing shown": few(np.full((12, 3), np.nan), np.repeat(range(3), 4), np.tile(range(4), 3)),
+    "no model": replace(everyone(4, 6, 4), predictions={}),
+    "no prediction": replace(
+        everyone(4, 6, 4),
+        predictions={name: np.full((12, 4), np.nan) for name in ("text", "personalized")},
+        consensus_scores=None,
+    ),
+    "constant predictions": replace(
+        everyone(4, 6, 4), predictions={name: np.ones((12, 4)) for name in ("text", "personalized")}
+    ),
+    "nothing held out": replace(
+        everyone(4, 6, 4),
+        test_rows=np.array([], dtype=np.intp),
+        predictions={name: np.zeros((0, 4)) for name in ("text", "personalized")},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_of_a_degenerate_study_the_whole_is_none_where_nothing_exists(case):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        measures = describe_evaluation(DEGENERATE[case], seed=1)
+    assert measures.keys() == KEYS_OF_THE_WHOLE
+    json.dumps(measures, allow_nan=False)
+    for row in measures["correlation_by_value"]:
+        for found in row["models"].values():
+            assert (found["rho"] is None) == bool(found["reason"])
+    assert (measures["gain"]["mean"] is None) == bool(measures["gain"]["reason"])
+    if case in (
+        "one value",
+        "all zero",
+        "nothing shown",
+        "no model",
+        "no prediction",
+        "constant predictions",
+    ):
+        assert measures["best"] == {"name": None, "rho": None, "interval": [None, None]}

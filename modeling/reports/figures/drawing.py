@@ -1,0 +1,52 @@
+"""PURE. Every figure of a report, in the order of its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from modeling.reports.agreement_tables import tabulate_agreement_report
+from modeling.reports.evaluation_tables import tabulate_evaluation_report
+from modeling.reports.tables import Measures, Table
+
+from . import gains, meaning, models, planning, reliability
+from .figure import Figure
+
+Draw = Callable[[Table, Measures], Figure]
+
+AGREEMENT: Mapping[str, Draw] = {
+    "alpha_by_value": reliability.draw_alpha,
+    "reliability_coefficients": reliability.draw_coefficients,
+    "consensus_by_size": reliability.draw_consensus,
+    "rating_distribution": reliability.draw_ratings,
+    "raters_per_post": reliability.draw_raters_per_post,
+    "circumplex": meaning.draw_circumplex,
+    "value_correlations": meaning.draw_correlations,
+    "value_projection": meaning.draw_projection,
+    "disputed_posts": meaning.draw_disputed,
+    "planning_consensus": planning.draw_expected_consensus,
+    "planning_precision": planning.draw_precision,
+    "screening_effect": meaning.draw_screening,
+}
+EVALUATION: Mapping[str, Draw] = {
+    "agreement_by_condition": models.draw_conditions,
+    "improvement": models.draw_improvement,
+    "crowd_error_by_value": models.draw_crowd_errors,
+    "correlation_by_value": models.draw_correlations,
+    "variable_importance": models.draw_importance,
+    "adjustment_by_value": models.draw_adjustment,
+    "gain_by_group": gains.draw_gain_by_group,
+    "gain_distribution": gains.draw_gains,
+    "gain_regression": gains.draw_gain_regression,
+}
+
+
+def draw_agreement_figures(measures: Measures) -> list[Figure]:
+    """Return the figures of an agreement report; one without any number is left out."""
+    tables = tabulate_agreement_report(measures)
+    return [draw(tables[key], measures) for key, draw in AGREEMENT.items() if key in tables]
+
+
+def draw_evaluation_figures(measures: Measures) -> list[Figure]:
+    """Return the figures of an evaluation report; one without any number is left out."""
+    tables = tabulate_evaluation_report(measures)
+    return [draw(tables[key], measures) for key, draw in EVALUATION.items() if key in tables]

@@ -1,0 +1,54 @@
+"""What a table of ratings refuses, and what it says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.modeling.reports.made_up import make_agreement, make_evaluation, make_values
+
+
+def change_rating(rating):
+    ratings = make_agreement().ratings.copy()
+    ratings[3, 2] = rating
+    return {"ratings": ratings}
+
+
+def repeat_post():
+    study = make_agreement()
+    posts = study.posts.copy()
+    posts[1] = posts[0]
+    return {"posts": posts}
+
+
+WRONG = {
+    "rating above the scale": (change_rating(7.0), r"ratings\[3\] of 'value_2' is 7.0, outside the scale"),
+    "rating below the scale": (change_rating(-1.0), "outside the scale"),
+    "infinite rating": (change_rating(np.inf), "outside the scale"),
+    "two rows of one post": (repeat_post(), "rater 0 has more than one row of post"),
+    "a value too few": ({"values": make_values(4)}, "one column per value"),
+    "no value": ({"values": ()}, "at least one"),
+    "unknown rater": ({"n_raters": 5}, r"raters\[30\] is 5: the numbers run from 0 to 4"),
+    "unknown post": ({"n_posts": 3, "post_ids": (1, 2, 3), "post_keys": ("a", "b", "c")}, "posts"),
+    "scale without a step": ({"scale": (3, 3)}, "above the first"),
+    "a key too few": ({"post_keys": ("a",)}, "post_keys has 1 entries for 14 posts"),
+    "own scores of others": ({"own_scores": np.zeros((3, 5))}, r"own_scores has shape \(3, 5\)"),
+    "answers of others": ({"groups": {"party": ["left"]}}, "'party' has 1 answers for 24 raters"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_does_not_fit_is_refused_with_its_place(case):
+    changes, words = WRONG[case]
+    with pytest.raises(ValueError, match=words):
+        replace(make_agreement(), **changes)
+
+
+def test_predictions_of_other_rows_are_refused():
+    with pytest.raises(ValueError, match=r"predictions\['text'\] has shape \(2, 5\)"):
+        replace(make_evaluation(), predictions={"text": np.zeros((2, 5))})
+
+
+def test_a_gap_is_no_rating_outside_the_scale():
+    study = replace(make_agreement(), **change_rating(np.nan))
+    assert np.isnan(study.ratings[3, 2])
