@@ -11,7 +11,7 @@ from annotation.signals import answers_erased
 from .archives import remove_archives
 from .models import Report
 from .outdated import mark_outdated
-from .reporting.requests import renew_reports
+from .reporting.requests import remove_single_ratings, renew_reports
 
 
 @receiver(answers_erased)
@@ -23,9 +23,11 @@ def mark_fits_that_saw_the_answers(study: Study, completed_at: datetime | None, 
 
 @receiver(answers_erased)
 def renew_reports_that_saw_the_answers(study: Study, completed_at: datetime | None, **kwargs: Any) -> None:
-    """An agreement report shows single ratings of disputed posts, so one without the erased takes its place."""
+    """An agreement report without the erased takes the place of one that saw them; single ratings go at once."""
     if completed_at is not None:
-        renew_reports(study.reports.filter(kind=Report.Kind.AGREEMENT, created_at__gte=completed_at))
+        reports = study.reports.filter(kind=Report.Kind.AGREEMENT, created_at__gte=completed_at)
+        remove_single_ratings(reports)
+        renew_reports(reports)
 
 
 @receiver(answers_erased)

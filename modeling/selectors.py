@@ -3,7 +3,6 @@
 from django.db.models import Count, Q
 
 from annotation.models import Annotation, Enrollment, Outcome, Post, Rater, Study
-from jobs.models import Job
 
 from .inclusion import build_conditions
 from .models import Report
@@ -32,8 +31,3 @@ def count_study(study: Study) -> dict[str, int]:
         "posts": study.posts.filter(purpose=Post.Purpose.LABELING).count(),
         "annotations": Annotation.objects.filter(enrollment__in=came).count(),
     }
-
-
-def list_jobs(study: Study) -> list[Job]:
-    """Return the study's newest jobs, newest first."""
-    return list(Job.objects.filter(payload__study=study.pk)[:5])

@@ -16,6 +16,7 @@ from modeling.inclusion import InclusionRule, count_excluded, describe, from_set
 from modeling.matrices import StudyTable, load_table
 from modeling.models import FitRun, Report, ReportDocument, ReportFigure
 from modeling.reports.agreement import describe_agreement
+from modeling.reports.data import RatingTable, fingerprint
 from modeling.reports.document.blocks import Document
 from modeling.reports.document.compose import About, Part, StoredFigure, compose
 from modeling.reports.evaluation import describe_evaluation
@@ -40,8 +41,9 @@ def compute_agreement(
     table = load_table(study, rule)
     if not len(table.posts):
         raise NotEnoughData(f"Study '{study.slug}' has no rating by anyone who counts ({describe(rule)}).")
-    measures = describe_agreement(build_agreement_data(study, table), seed=study.seed, report=report)
-    return table, _introduce(study, table, rule) | measures | _sign(study.seed, table.data_hash)
+    data = build_agreement_data(study, table)
+    measures = describe_agreement(data, seed=study.seed, report=report)
+    return table, _introduce(study, table, rule) | measures | _sign(study.seed, table.data_hash, data)
 
 
 def evaluate_fit(fit_run: FitRun, report: OnProgress = lambda done, total, note: None) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def evaluate_fit(fit_run: FitRun, report: OnProgress = lambda done, total, note:
     return (
         _introduce(fit_run.study, table, rule)
         | measures
-        | _sign(fit_run.settings["seed"], fit_run.data_hash)
+        | _sign(fit_run.settings["seed"], fit_run.data_hash, data)
         | {"code_version": fit_run.code_version}
     )
 
@@ -83,8 +85,14 @@ def _introduce(study: Study, table: StudyTable, rule: InclusionRule) -> dict[str
     }
 
 
-def _sign(seed: int, data_hash: str) -> dict[str, Any]:
-    return {"seed": seed, "data_hash": data_hash, "code_version": get_code_version()}
+def _sign(seed: int, data_hash: str, data: RatingTable) -> dict[str, Any]:
+    """What it takes to tell reports apart: `data_hash` is of ratings and posts, `inputs_hash` of all that was seen."""
+    return {
+        "seed": seed,
+        "data_hash": data_hash,
+        "inputs_hash": fingerprint(data),
+        "code_version": get_code_version(),
+    }
 
 
 @transaction.atomic

@@ -19,6 +19,7 @@ from modeling.models import Report
 AGREEMENT, FIT, EVALUATE, REFIT, DOCUMENT = "agreement", "fit", "evaluate", "refit", "document"
 RESULT_JOBS = (AGREEMENT, REFIT, FIT, EVALUATE, DOCUMENT)
 DEFAULT_KEY = "default"
+DISPUTED = "disputed_posts"  # the figure that shows single ratings
 LIVE_EVERY = timedelta(minutes=5)
 
 
@@ -130,6 +131,15 @@ def refresh_live_reports(now: datetime | None = None) -> list[Job]:
         if count_since(study, report):
             jobs.append(request_agreement(study))
     return jobs
+
+
+def remove_single_ratings(reports: QuerySet[Report]) -> None:
+    """Take out of reports whatever shows ratings one by one, and remove the documents that show them too."""
+    for report in reports:
+        report.measures["disputed"] = []
+        report.save(update_fields=["measures"])
+        report.figures.filter(key=DISPUTED).delete()
+        report.study.documents.filter(rule_key=report.rule_key).delete()
 
 
 def count_since(study: Study, report: Report | None) -> int:

@@ -180,7 +180,7 @@ def _list_levels(measures: Measures) -> list[int]:
 def _tabulate_raters_per_post(measures: Measures) -> Table | None:
     found = measures["raters_per_post"]
     rows = [[entry["raters"], entry["posts"]] for entry in found["histogram"]]
-    if not rows:
+    if len(rows) < 2:  # where all posts have equally many, a sentence says it
         return None
     caption = (
         f"From {found['min']:,} to {found['max']:,} raters per post, {found['median']:,.4g} in the median and "

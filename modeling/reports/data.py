@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,6 +176,34 @@ class EvaluationData(RatingTable):
         _check_shape(self.consensus_scores, (self.n_posts, len(self.values)), "consensus_scores")
         _check_shape(self.importances, (len(self.values), len(self.feature_names)), "importances")
         _check_facts(self.groups, self.numbers, self.n_raters)
+
+
+def fingerprint(data: RatingTable) -> str:
+    """Return the SHA-256 of everything that a report saw: ratings, answers and pay alike.
+
+    Numbers that a database gave to posts are left out: the same data elsewhere has the same fingerprint.
+    """
+    digest = hashlib.sha256()
+    for each in fields(data):
+        if each.name == "post_ids":
+            continue
+        digest.update(each.name.encode())
+        _add(digest, getattr(data, each.name))
+    return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, part: object) -> None:
+    if isinstance(part, np.ndarray):
+        digest.update(f"{part.dtype.kind} {part.shape}".encode())
+        digest.update(
+            np.ascontiguousarray(part, dtype=np.float64 if part.dtype.kind == "f" else np.int64).data
+        )
+    elif isinstance(part, Mapping):
+        for name, held in part.items():
+            digest.update(repr(name).encode())
+            _add(digest, held)
+    else:
+        digest.update(repr(part).encode())
 
 
 def _check_codes(codes: Ints, n_codes: int, n_rows: int, name: str) -> None:

@@ -371,11 +371,11 @@ def _tabulate_gain_by_group(measures: Measures) -> Table | None:
     ]
     if not has_numbers(rows, 3):
         return None
-    small = found["n_left_out_small_groups"]
+    small = found["n_answers_in_small_groups"]
     caption = (
         "A rater's mean rho with the personalized model minus that with the consensus model, by the rater's answers. "
         f"{_say_gain(measures)} {say_resampling(measures, 'raters')}"
-        + (f" {count(small, 'group is', 'groups are')} too small to show." if small else "")
+        + (f" {count(small, 'answer', 'answers')} of groups under five raters left out." if small else "")
     )
     columns = (
         Column("question", "Question", "text"),

@@ -49,7 +49,7 @@ def describe_gain(data: EvaluationData, covariates: Covariates, *, seed: int) ->
         "share_better": float((gains > 0).mean()),
         "histogram": make_histogram(gains),
         "by_group": by_group,
-        "n_left_out_small_groups": n_small,
+        "n_answers_in_small_groups": n_small,
         "regression": _describe_regression(covariates, gain.per_rater),
     }
 
@@ -122,6 +122,6 @@ def _describe_nothing(reason: str, n_left_out: int = 0) -> dict[str, Any]:
         "share_better": None,
         "histogram": [],
         "by_group": [],
-        "n_left_out_small_groups": 0,
+        "n_answers_in_small_groups": 0,
         "regression": {"reason": reason, "terms": [], "n_raters": 0, "r_squared": None},
     }

@@ -14,18 +14,22 @@ from .covariates import Covariates
 from .data import CI_LEVEL, AgreementData
 from .numbers import number
 
+BESIDE_OWN_SCORE = ("age", "party")  # the questions that the founding paper holds constant
 NO_OWN_SCORES = "the raters' own values are not known"
 
 
 def describe_projection(data: AgreementData, covariates: Covariates) -> dict[str, Any]:
-    """Return the regression of each value's ratings on the raters' own score for it and on who they are.
+    """Return the regression of each value's ratings on the raters' own score for it, their age and their party.
 
-    Holm's correction runs over the values, term by term.
+    Age and party are the questions with these keys, in whichever questionnaire; without them the own score stands
+    alone. Holm's correction runs over the values, term by term.
     """
+    groups = {name: answers for name, answers in covariates.groups.items() if _is_beside(name)}
+    numbers = {name: given for name, given in covariates.numbers.items() if _is_beside(name)}
     described: dict[str, Any] = {
         "source": data.own_scores_source,
         "reason": "",
-        "covariates": [OWN_SCORE, *covariates.names],
+        "covariates": [OWN_SCORE, *numbers, *groups],
         "by_value": [],
     }
     if data.own_scores is None or np.isnan(data.own_scores).all():
@@ -34,8 +38,8 @@ def describe_projection(data: AgreementData, covariates: Covariates) -> dict[str
         data.ratings,
         data.raters,
         data.own_scores,
-        covariates.groups,
-        covariates.numbers,
+        groups,
+        numbers,
         ci_level=CI_LEVEL,
     )
     names = dict.fromkeys(term.name for fit in fits for term in fit.terms)
@@ -47,11 +51,15 @@ def describe_projection(data: AgreementData, covariates: Covariates) -> dict[str
             "n_ratings": fit.n_rows,
             "n_raters": fit.n_clusters,
             "r_squared": number(fit.r_squared),
-            "terms": describe_terms(fit, [p[term.name][place] for term in fit.terms], covariates.numbers),
+            "terms": describe_terms(fit, [p[term.name][place] for term in fit.terms], numbers),
         }
         for place, (key, fit) in enumerate(zip(data.keys, fits, strict=True))
     ]
     return described
+
+
+def _is_beside(question: str) -> bool:
+    return question.rpartition(".")[2] in BESIDE_OWN_SCORE
 
 
 def describe_terms(

@@ -14,7 +14,7 @@ MISSING = "–"
 @register.filter
 def fixed(number: float | None) -> str:
     """Three decimals; a dash where the number does not exist."""
-    return MISSING if number is None or number == "" else f"{number:.3f}"
+    return MISSING if number is None or number == "" else f"{number:.3f}".replace("-", "\u2212")
 
 
 @register.filter

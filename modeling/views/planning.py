@@ -145,11 +145,7 @@ def show_planning(request: HttpRequest, slug: str) -> HttpResponse:
     form.fields["reward"].label = f"Reward per rater, in {SYMBOLS[study.currency]}"
     options: list[Option] = []
     if form.is_valid():
-        labels = (
-            {value["key"]: value["label"] or value["name"] for value in measures["values"]}
-            if measures
-            else {}
-        )
+        labels = {value["key"]: value["name"] for value in measures["values"]} if measures else {}
         options = list_options(form, plan, study.currency, labels)
     answer = find_answer(options, form, plan) if options else None
     figures = pick_figures([context["agreement"]], FIGURES)

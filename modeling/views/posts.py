@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from annotation.models import Post, Study
-from annotation.permissions import Deed, get_study
+from annotation.permissions import Deed, get_study, may
 from annotation.selectors import get_tree
 from annotation.tree.nodes import ValueTree
 from annotation.tree.walk import IMPLIED
@@ -54,6 +54,7 @@ def show_disputed(request: HttpRequest, slug: str) -> HttpResponse:
     page = Paginator(listed, ON_A_PAGE).get_page(request.GET.get("page", "1"))
     context |= {
         "order": order,
+        "may_read": may(request.user, study, Deed.EXPORT),
         "orders": [(key, words, _make_address(request, key)) for key, words in ORDERS.items()],
         "n_listed": len(listed),
         "page_of_posts": page,
@@ -70,7 +71,7 @@ def show_disputed(request: HttpRequest, slug: str) -> HttpResponse:
 @staff_member_required
 def show_post(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Show one post, who rated it and how."""
-    study = get_study(request.user, slug, Deed.SEE)
+    study = get_study(request.user, slug, Deed.EXPORT)
     post = get_object_or_404(Post, study=study, pk=pk)
     who = request.GET.get("who", DEFAULT_KEY)
     rule = get_rule(study, who)
@@ -129,7 +130,7 @@ def _describe_disputed(study: Study, page: Page, measures: dict[str, Any] | None
     """Add each post's text and its drawings. A post that was deleted since keeps its key alone."""
     if not measures:
         return []
-    labels = {value["key"]: value["label"] or value["name"] for value in measures["values"]}
+    labels = {value["key"]: value["name"] for value in measures["values"]}
     ids = [row["post"] for row in page.object_list]
     posts = {post.pk: post for post in Post.objects.filter(study=study, pk__in=ids).defer("metadata")}
     low, high = measures["scale"]
@@ -173,7 +174,7 @@ def _describe_values(
 ) -> list[PostValue]:
     """Return the values that anybody rated above the lowest, the highest mean first; then the others."""
     lowest = tree.scale.min
-    labels = {leaf.key: leaf.label or leaf.name for leaf in tree.leaves}
+    labels = {leaf.key: leaf.name for leaf in tree.leaves}
     values = []
     for place, key in enumerate(study.value_keys):
         spread = measure_spread(counted, place)

@@ -42,7 +42,7 @@ N_GAPS = 3
 @staff_member_required
 def show_ratings(request: HttpRequest, slug: str, pseudonym: UUID) -> HttpResponse:
     """Show one rater's ratings, and how far they are from those of the others of the same posts."""
-    study = get_study(request.user, slug, Deed.SEE)
+    study = get_study(request.user, slug, Deed.EXPORT)
     person = find_person(study, pseudonym)
     if person is None or person.outcome == Outcome.WITHDREW:
         raise Http404(
@@ -51,7 +51,7 @@ def show_ratings(request: HttpRequest, slug: str, pseudonym: UUID) -> HttpRespon
     who = request.GET.get("who", DEFAULT_KEY)
     rule = get_rule(study, who)
     tree = get_tree(study.value_system)
-    labels = {leaf.key: leaf.label or leaf.name for leaf in tree.leaves}
+    labels = {leaf.key: leaf.name for leaf in tree.leaves}
     names = [labels.get(key, key) for key in study.value_keys]
     found = read_rater(person, rule)
     page = Paginator(found.posts, ON_A_PAGE).get_page(request.GET.get("page", "1"))

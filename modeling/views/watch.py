@@ -110,5 +110,6 @@ def show_person(request: HttpRequest, slug: str, pseudonym: UUID) -> HttpRespons
         "journey": journey,
         "clock": "j M, H:i:s" if journey.spans_days else "H:i:s",
         "identity": person if is_known else None,
+        "may_read": may(request.user, study, Deed.EXPORT),
     }
     return render(request, "modeling/person.html", context)

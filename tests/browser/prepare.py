@@ -16,11 +16,13 @@ KEPT = ("consent", "labeling", "vcq", "questionnaire")
 
 
 def prepare(password: str) -> None:
-    """Store the demonstration whole and short, the short one with a report, a closed study, and an administrator."""
+    """Store the demonstration whole and short, the short one with a model; a closed study; an administrator."""
     from django.contrib.auth import get_user_model
 
     from annotation.models import Study
+    from jobs.models import Job
     from modeling.demo import load_demo_study
+    from modeling.reporting.requests import AGREEMENT
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
@@ -38,6 +40,7 @@ def prepare(password: str) -> None:
     study.save()
     call_command("simulate", study.slug, raters=N_SIMULATED, direct=True)
     call_command("fit", study.slug, n_trees=10)
+    Job.objects.filter(kind=AGREEMENT).delete()  # a test asks for the figures of agreement on their page
     study.posts_per_rater = POSTS_PER_RATER
     study.save()
 

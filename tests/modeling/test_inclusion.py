@@ -10,8 +10,8 @@ from modeling.exclusions import exclude
 from modeling.inclusion import DEFAULT, InclusionRule, Raters, count_excluded, describe, select
 from modeling.matrices import load_table
 from modeling.models import QualityFlag
-from modeling.selectors import count_study
 from modeling.reporting.making import evaluate_fit
+from modeling.selectors import count_study
 from modeling.services import request_fit
 from tests.modeling.rated import FEW, fit_here, make_rated_study
 

@@ -20,6 +20,7 @@ from modeling.reporting import making
 from modeling.reporting.requests import (
     AGREEMENT,
     DEFAULT_KEY,
+    DISPUTED,
     DOCUMENT,
     LIVE_EVERY,
     REFIT,
@@ -151,9 +152,15 @@ def test_a_study_nobody_has_finished_says_so_and_has_no_report():
 def test_a_withdrawal_has_the_report_and_its_document_made_without_the_person(study):
     before = report_here(study)
     do_queued(DOCUMENT)
+    assert before.measures["disputed"]
+    assert study.documents.exists()
     withdraw(study.enrollments.first())
     before.refresh_from_db()
     assert before.outdated_at is not None
+    assert before.measures["disputed"] == []  # single ratings do not wait for a worker
+    assert not before.figures.filter(key=DISPUTED).exists()
+    assert before.figures.exists()
+    assert not study.documents.exists()
     do_queued(AGREEMENT)
     after = get_agreement(study)
     assert after.outdated_at is None

@@ -37,6 +37,7 @@ REPORT = PEOPLE | {
         "seconds",
         "n_resamples",
         "ci_level",
+        "inputs_hash",
     ),
 }
 

@@ -10,12 +10,12 @@ from .blocks import Block, Document, Facts, Heading, Paragraph, Picture, Points,
 
 Measures = Mapping[str, Any]
 
-LONGEST_TABLE = 45  # rows; a longer one is read better as a file
+LONGEST_TABLE, WIDEST_TABLE = 45, 10  # rows and columns; a larger one is read better as a file
 CONDITIONS = {
     "text": "the consensus predicted from the post's text",
-    "text_forest": "that consensus, refitted without the person",
+    "text_forest": "a forest on that consensus that does not know the person",
     "panel": "the consensus of other raters",
-    "panel_forest": "the consensus of other raters, refitted without the person",
+    "panel_forest": "a forest on the consensus of others that does not know the person",
     "personalized": "the personalized prediction",
 }
 SOURCES = (
@@ -163,21 +163,23 @@ def _write_methods(agreement: Part | None, evaluation: Part | None) -> Iterable[
 
 def _show_figures(figures: Sequence[StoredFigure]) -> Iterable[Block]:
     for figure in figures:
-        yield Heading(figure.title, level=3)
+        n_rows, n_columns = len(figure.table["rows"]), len(figure.table["columns"])
+        fits = n_rows <= LONGEST_TABLE and n_columns <= WIDEST_TABLE
         yield Picture(
             name=figure.key,
             svg=figure.svg,
             title=figure.title,
             caption=figure.caption,
             alternative=f"{figure.title}. The numbers are in the table that follows."
-            if len(figure.table["rows"]) <= LONGEST_TABLE
+            if fits
             else figure.title,
         )
-        if len(figure.table["rows"]) <= LONGEST_TABLE:
+        if fits:
             yield make_grid(f"{figure.title}: the numbers", figure.table)
         else:
             yield Paragraph(
-                f"The numbers are {len(figure.table['rows']):,} rows; the study's pages give them as a CSV file."
+                f"The numbers of “{figure.title}” are {n_rows:,} rows of {n_columns} columns; the study's pages give "
+                "them as a CSV file."
             )
 
 
@@ -194,7 +196,8 @@ def _show_provenance(about: About, agreement: Part | None, evaluation: Part | No
             yield Facts(
                 (
                     ("Made", part.made),
-                    ("Data (SHA-256)", part.measures["data_hash"]),
+                    ("Ratings and posts (SHA-256)", part.measures["data_hash"]),
+                    ("Everything it saw (SHA-256)", part.measures["inputs_hash"]),
                     ("Code", part.measures["code_version"]),
                     ("Seed", str(part.measures["seed"])),
                 )

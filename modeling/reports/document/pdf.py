@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +12,7 @@ import typst
 
 from .blocks import Block, Document, Facts, Grid, Heading, Paragraph, Picture, Points
 
+_SIZE = re.compile(r'<svg[^>]* width="([0-9.]+)"[^>]* height="([0-9.]+)"')
 LAYOUT = Path(__file__).with_name("layout.typ")
 
 
@@ -32,6 +34,12 @@ def write_pdf(document: Document) -> bytes:
     return pdf
 
 
+def _measure(svg: str) -> float:
+    """Return a drawing's height over its width."""
+    size = _SIZE.search(svg)
+    return float(size[2]) / float(size[1]) if size else 1.0
+
+
 def _describe(block: Block, number: int, folder: Path) -> dict[str, Any]:
     match block:
         case Heading():
@@ -48,6 +56,7 @@ def _describe(block: Block, number: int, folder: Path) -> dict[str, Any]:
             return {
                 "kind": "picture",
                 "file": file,
+                "proportion": _measure(block.svg),
                 "caption": block.caption,
                 "alternative": block.alternative,
             }

@@ -272,7 +272,7 @@ def build_evaluation(**changes: Any) -> dict[str, Any]:
                         "interval": [0, 0.2],
                     }
                 ],
-                "n_left_out_small_groups": 1,
+                "n_answers_in_small_groups": 1,
                 "regression": {"reason": "", "terms": list_terms(0.1), "n_raters": 40, "r_squared": 0.1},
             },
         }

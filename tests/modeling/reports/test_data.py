@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from modeling.reports.data import fingerprint
 from tests.modeling.reports.made_up import make_agreement, make_evaluation, make_values
 
 
@@ -52,3 +53,28 @@ def test_predictions_of_other_rows_are_refused():
 def test_a_gap_is_no_rating_outside_the_scale():
     study = replace(make_agreement(), **change_rating(np.nan))
     assert np.isnan(study.ratings[3, 2])
+
+
+CHANGES = {
+    "a rating": change_rating(6.0),
+    "an answer": {"groups": {"party": ["left"] * 24}},
+    "a number": {"numbers": {"age": np.full(24, 30.0)}},
+    "a question's name": {"numbers": {"years": make_agreement().numbers["age"]}},
+    "the pay": {"reward": 700},
+    "a screening score": {"screening": None},
+    "an own score": {"own_scores": np.zeros((24, 5))},
+    "a value's name": {"values": (*make_values(5)[:4], replace(make_values(5)[4], name="Another"))},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_a_report_sees_is_in_its_fingerprint(change):
+    data = make_agreement()
+    assert fingerprint(replace(data, **CHANGES[change])) != fingerprint(data)
+
+
+def test_the_same_data_has_the_same_fingerprint_whatever_numbers_a_database_gave_its_posts():
+    data = make_agreement()
+    elsewhere = replace(make_agreement(), post_ids=tuple(number + 7 for number in data.post_ids))
+    assert fingerprint(elsewhere) == fingerprint(data)
+    assert fingerprint(make_evaluation()) == fingerprint(make_evaluation()) != fingerprint(data)

@@ -15,7 +15,7 @@ from modeling.reports.document.blocks import (
     make_grid,
     write_cell,
 )
-from modeling.reports.document.compose import LONGEST_TABLE, About, Part, StoredFigure, compose
+from modeling.reports.document.compose import LONGEST_TABLE, WIDEST_TABLE, About, Part, StoredFigure, compose
 from modeling.reports.document.html import write_html
 from modeling.reports.document.pdf import write_pdf
 
@@ -59,6 +59,7 @@ def build_agreement(**changes):
         },
         "notes": ["Note of people.", "Note of both."],
         "data_hash": "ab" * 32,
+        "inputs_hash": "ef" * 32,
         "code_version": "0.1.0+abc",
         "seed": 5,
     }
@@ -120,7 +121,16 @@ def test_the_methods_state_sample_scale_rule_and_resampling():
 
 def test_versions_hashes_and_seeds_of_both_reports_are_named():
     texts = list(list_texts(compose(ABOUT, build_agreement(), build_evaluation())))
-    for fact in ("3", "ab" * 32, "cd" * 32, "0.1.0+abc", "5", "20 November 2026", "21 November 2026"):
+    for fact in (
+        "3",
+        "ab" * 32,
+        "cd" * 32,
+        "ef" * 32,
+        "0.1.0+abc",
+        "5",
+        "20 November 2026",
+        "21 November 2026",
+    ):
         assert fact in texts
 
 
@@ -167,7 +177,26 @@ def test_a_long_table_is_left_to_its_file():
     part = Part(build_agreement().measures, [build_figure(n_rows=LONGEST_TABLE + 1)], "today")
     document = compose(ABOUT, part, None)
     assert not any(isinstance(block, Grid) for block in document.blocks)
-    assert any(f"The numbers are {LONGEST_TABLE + 1} rows" in text for text in list_texts(document))
+    assert any(f"are {LONGEST_TABLE + 1} rows of 2 columns" in text for text in list_texts(document))
+
+
+def test_a_wide_table_is_left_to_its_file():
+    table = {
+        "columns": [{"key": f"c{n}", "label": f"C{n}", "kind": "number"} for n in range(WIDEST_TABLE + 1)],
+        "rows": [[0.5] * (WIDEST_TABLE + 1)],
+    }
+    part = Part(build_agreement().measures, [StoredFigure("wide", "Wide", "Caption.", SVG, table)], "today")
+    document = compose(ABOUT, part, None)
+    assert not any(isinstance(block, Grid) for block in document.blocks)
+    assert any(f"1 rows of {WIDEST_TABLE + 1} columns" in text for text in list_texts(document))
+
+
+def test_a_drawing_taller_than_a_page_is_set_to_fit():
+    tall = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="100" height="900"><rect width="9" height="9"/></svg>'
+    )
+    blocks = (Picture("tall", tall, "Tall", "Caption.", "Words"),)
+    assert write_pdf(Document("Title", "Subtitle", blocks)).count(b"/Type /Page\n") <= 2
 
 
 @pytest.mark.parametrize(

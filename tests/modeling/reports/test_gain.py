@@ -61,7 +61,7 @@ def test_a_group_too_small_to_speak_of_is_counted(data):
     few = ["rare"] * 3 + ["frequent"] * (data.n_raters - 3)
     gain = describe(replace(data, groups={"party": few}))
     assert [each["answer"] for each in gain["by_group"]] == ["frequent"]
-    assert gain["n_left_out_small_groups"] == 3
+    assert gain["n_answers_in_small_groups"] == 3
 
 
 def test_the_regression_names_its_terms_and_corrects_all_but_the_intercept(gain):

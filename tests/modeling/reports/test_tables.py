@@ -90,7 +90,7 @@ def test_captions_say_what_was_resampled_and_what_was_left_out():
     assert "Not estimated: Face." in found["value_projection"].caption
     assert "Without a place: Face." in found["circumplex"].caption
     assert "Left out: 1 rater without a defined gain." in found["gain_distribution"].caption
-    assert "1 group is too small to show." in found["gain_by_group"].caption
+    assert "1 answer of groups under five raters left out." in found["gain_by_group"].caption
     assert "8 held-out posts" in found["agreement_by_condition"].caption
 
 

@@ -223,7 +223,7 @@ def describe_evaluation(**changes):
                     "interval": [0, 1],
                 }
             ],
-            "n_left_out_small_groups": 2,
+            "n_answers_in_small_groups": 2,
             "regression": {"reason": "", "terms": [], "n_raters": 177, "r_squared": 0.04},
         },
         best={"name": "personalized", "rho": 0.4, "interval": [0.35, 0.45]},

@@ -45,12 +45,17 @@ def test_strangers_are_sent_to_the_login_and_other_studies_are_not_there(client)
 
 
 @pytest.mark.parametrize("role", StudyAccess.Role.values)
-def test_every_role_may_see_and_nobody_can_send(client, role):
+def test_every_role_sees_what_is_disputed_and_nobody_can_send(client, role):
     study = make_study()
+    make_report(study, disputed=[dispute(study.posts.first())])
     log_in_as(client, role, study)
     for address in (disputed_page(study), post_page(study, study.posts.first())):
-        assert client.get(address).status_code == 200
         assert client.post(address).status_code == 405
+    page = client.get(disputed_page(study))
+    assert page.status_code == 200
+    reads_answers = role != StudyAccess.Role.ASSISTANT
+    assert ("/post/" in page.content.decode()) == reads_answers
+    assert client.get(post_page(study, study.posts.first())).status_code == (200 if reads_answers else 404)
 
 
 def test_a_rule_that_the_study_does_not_know_is_not_found(admin_client):

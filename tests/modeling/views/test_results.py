@@ -300,7 +300,7 @@ def test_what_a_fit_could_not_compute_is_explained(admin_client, study):
             "n_raters_left_out": 10,
             "histogram": [],
             "by_group": [],
-            "n_left_out_small_groups": 0,
+            "n_answers_in_small_groups": 0,
             "regression": {"reason": "no rater has a gain", "terms": [], "n_raters": 0, "r_squared": None},
         },
         mae_overall=dict.fromkeys(("human_crowd", "human_crowd_se", "model_crowd", "model_crowd_se")),
