@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .tables import (
@@ -310,7 +311,7 @@ def _tabulate_disputed(measures: Measures) -> Table | None:
                 names[first["value"]] if first else "",
                 first["mean"] if first else None,
                 first["sd"] if first else None,
-                " ".join(f"{rating:g}" for rating in first["ratings"]) if first else "",
+                _count_ratings(first["ratings"]) if first else "",
                 ", ".join(names[value["value"]] for value in worst[1:]),
             ]
         )
@@ -329,10 +330,20 @@ def _tabulate_disputed(measures: Measures) -> Table | None:
         Column("value", "Most disputed value", "text"),
         Column("mean", "Its mean"),
         Column("sd", "Its standard deviation"),
-        Column("ratings", "Its ratings", "text"),
+        Column("ratings", "Raters by its rating", "text"),
         Column("also", "Also disputed", "text"),
     )
     return Table("disputed_posts", "The posts that raters differ about most", caption, columns, rows)
+
+
+def _count_ratings(ratings: Sequence[float]) -> str:
+    """Return how many raters gave each rating.
+
+    >>> _count_ratings([0, 0, 6])
+    '0: 2, 6: 1'
+    """
+    counts = Counter(sorted(ratings))
+    return ", ".join(f"{rating:g}: {n}" for rating, n in counts.items())
 
 
 def _tabulate_expected_consensus(measures: Measures) -> Table | None:

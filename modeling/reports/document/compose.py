@@ -157,13 +157,14 @@ def _write_methods(agreement: Part | None, evaluation: Part | None) -> Iterable[
         yield (
             f"Models are judged on {measures['holdout']['n_posts']:,} posts that were set aside before anything was "
             "fitted. The personalized model is one random forest for each value, from the consensus model's "
-            "prediction for the post and the rater's own calibration answers to that rater's rating."
+            "prediction for the post and the rater's calibration to that rater's rating; the notes say what both were."
         )
 
 
 def _show_figures(figures: Sequence[StoredFigure]) -> Iterable[Block]:
     for figure in figures:
-        n_rows, n_columns = len(figure.table["rows"]), len(figure.table["columns"])
+        table, left_out = _narrow(figure.table)
+        n_rows, n_columns = len(table["rows"]), len(table["columns"])
         fits = n_rows <= LONGEST_TABLE and n_columns <= WIDEST_TABLE
         yield Picture(
             name=figure.key,
@@ -175,12 +176,23 @@ def _show_figures(figures: Sequence[StoredFigure]) -> Iterable[Block]:
             else figure.title,
         )
         if fits:
-            yield make_grid(f"{figure.title}: the numbers", figure.table)
+            yield make_grid(f"{figure.title}: the numbers{left_out}", table)
         else:
             yield Paragraph(
                 f"The numbers of “{figure.title}” are {n_rows:,} rows of {n_columns} columns; the study's pages give "
                 "them as a CSV file."
             )
+
+
+def _narrow(table: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Leave out the intervals of a table that is too wide with them, and say so."""
+    kept = [place for place, column in enumerate(table["columns"]) if column["kind"] != "interval"]
+    if len(table["columns"]) <= WIDEST_TABLE or len(kept) > WIDEST_TABLE:
+        return table, ""
+    return {
+        "columns": [table["columns"][place] for place in kept],
+        "rows": [[row[place] for place in kept] for row in table["rows"]],
+    }, ", without their intervals"
 
 
 def _list_notes(parts: Iterable[Part]) -> Iterable[str]:

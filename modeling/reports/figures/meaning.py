@@ -196,19 +196,19 @@ def draw_disputed(table: Table, measures: Measures) -> Figure:
     for row in table.rows[:N_DISPUTED]:
         label = f"{wrap(row[0])}\n{wrap(row[4])}" if row[4] else wrap(row[0])
         labels.append(label)
-        ratings = Counter(float(rating) for rating in row[7].split())
+        ratings = [pair.split(": ") for pair in row[7].split(", ") if pair]
         values += [
             {
                 "row": label,
                 "post": row[0],
                 "value": row[4],
-                "rating": rating,
-                "raters": n,
+                "rating": float(rating),
+                "raters": int(n),
                 "mean": row[5],
                 "sd": row[6],
                 "difference": row[2],
             }
-            for rating, n in ratings.items()
+            for rating, n in ratings
         ]
     low, high = measures["scale"]
     most = max((value["raters"] for value in values), default=1)

@@ -191,6 +191,20 @@ def test_a_wide_table_is_left_to_its_file():
     assert any(f"1 rows of {WIDEST_TABLE + 1} columns" in text for text in list_texts(document))
 
 
+def test_a_table_too_wide_with_its_intervals_is_shown_without_them():
+    kinds = ["text"] + ["number", "interval"] * 7
+    columns = [{"key": f"c{n}", "label": f"C{n}", "kind": kind} for n, kind in enumerate(kinds)]
+    row = ["care"] + [0.5, [0.4, 0.6]] * 7
+    figure = StoredFigure("wide", "Wide", "Caption.", SVG, {"columns": columns, "rows": [row]})
+    (grid,) = [
+        block
+        for block in compose(ABOUT, Part(build_agreement().measures, [figure], "today"), None).blocks
+        if isinstance(block, Grid)
+    ]
+    assert grid.rows == (("care", *["0.500"] * 7),)
+    assert grid.title.endswith("without their intervals")
+
+
 def test_a_drawing_taller_than_a_page_is_set_to_fit():
     tall = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="100" height="900"><rect width="9" height="9"/></svg>'
