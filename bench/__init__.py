@@ -33,7 +33,7 @@ class Timing:
     medians : dict of str to float
         Median CPU time of `ours` and `reference`, and of whatever else was timed, in `unit`.
     unit : str
-        "s" or "ms".
+        "s", "ms", "us" or, for files, "MB".
     more : dict of str to object
         What this bench alone reports; it joins the printed line.
     """

@@ -29,26 +29,29 @@ def agreement_report() -> Timing:
 
 @bench("agreement_report_100x", on_request=True)
 def agreement_report_100x() -> Timing:
-    """The same of a study a hundred times as large, once, with the peak memory of this process."""
+    """The same of a study a hundred times as large, once: wall time, and the peak memory of this process."""
     describe_agreement(made_up_data(1), seed=1)  # compiles what is compiled
     data = made_up_data(100)
     parts: dict[str, float] = {}
-    begun = last = time.process_time()
+    begun_cpu = time.process_time()
+    begun = last = time.perf_counter()
     doing = "begin"
 
     def note(done: int, total: int, what: str) -> None:
         nonlocal last, doing
-        now = time.process_time()
+        now = time.perf_counter()
         parts[doing] = round(now - last, 2)
         last, doing = now, what
 
     describe_agreement(data, seed=1, report=note)
-    seconds = time.process_time() - begun
+    seconds = time.perf_counter() - begun
     return Timing(
         ratio=LIMIT_SECONDS_100X / seconds,
         reference=f"the limit of {LIMIT_SECONDS_100X} s, one run",
         medians={"ours": seconds, "reference": LIMIT_SECONDS_100X},
         more={
+            "clock": "wall",
+            "cpu_s": round(time.process_time() - begun_cpu, 1),
             "n_annotations": len(data.ratings),
             "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "peak_bytes_at_most": LIMIT_BYTES_100X,

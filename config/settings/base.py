@@ -59,10 +59,6 @@ PRODUCTION = read("bool", "PRODUCTION", False)
 DEBUG = read("bool", "DEBUG", False)
 VAR_DIR = Path(read("str", "VAR_DIR", str(BASE_DIR / "var")))
 
-# Compiled loops lie beside their source, or here where the source cannot be written to, as in a container.
-if not os.access(BASE_DIR / "modeling" / "stats", os.W_OK):
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(VAR_DIR / "numba"))
-
 # --- identity of this installation -------------------------------------------------------------
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "")

@@ -98,6 +98,8 @@ def find_categories(ratings: Matrix, scale: Scale | None) -> Matrix:
 
 def places_among(categories: Matrix, column: Matrix) -> Codes:
     """Place of each rating among the categories; -1 where it is missing."""
+    if categories.size and (np.diff(categories) == 1).all():  # a scale: the place is a subtraction
+        return np.where(np.isnan(column), -1, column - categories[0]).astype(np.int64)
     return np.where(np.isnan(column), -1, np.searchsorted(categories, column)).astype(np.int64)
 
 

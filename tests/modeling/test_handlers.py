@@ -149,6 +149,7 @@ def test_the_stored_figures_are_drawings_without_scripts_and_name_the_simulated(
     assert "imulated" not in draw(study).caption
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_report_without_any_rho_is_stored_all_the_same():
     study = make_rated_study(n_values=1)
     fit_here(study)

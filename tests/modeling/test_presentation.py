@@ -86,7 +86,7 @@ def test_the_text_has_dashes_where_numbers_do_not_exist():
 
 
 def test_numbers_on_a_page_are_rounded_once_and_dashed_where_they_do_not_exist():
-    assert (fixed(0.12349), fixed(-0.5), fixed(None), fixed("")) == ("0.123", "-0.500", "–", "–")
+    assert (fixed(0.12349), fixed(-0.5), fixed(None), fixed("")) == ("0.123", "−0.500", "–", "–")
     assert (signed(0.1), signed(-0.1), signed(None)) == ("+0.100", "−0.100", "–")
     assert (percent(0.254), percent(-0.5), percent(None)) == ("+25\u202f%", "−50\u202f%", "")
     assert (interval([0.1, None]), interval(None)) == ("0.100 to –", "–")

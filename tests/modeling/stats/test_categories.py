@@ -47,6 +47,9 @@ def test_measurements_are_not_categories():
 
 
 def test_places_and_their_counts_leave_gaps_out():
+    for steps, placed in (([1.0, 2.0, 3.0], [2, -1, 0]), ([1.0, 1.5, 3.0], [2, -1, 0]), ([3.0], [0])):
+        given = [steps[place] if place >= 0 else NAN for place in placed]
+        assert places_among(np.array(steps), np.array(given)).tolist() == placed
     places = places_among(np.array([0.0, 3.0, 6.0]), np.array([6.0, NAN, 0.0, 6.0]))
     assert_array_equal(places, [2, -1, 0, 2])
     assert_array_equal(count_places(np.array([0, 0, 1]), places[[0, 2, 3]], 2, 3), [[1, 0, 1], [0, 0, 1]])
