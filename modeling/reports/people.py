@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from modeling.stats.agreement import PostMeasure, human_consensus, human_consensus_by_size, human_human
+from modeling.stats.over_raters import bootstrap_over_raters
 from modeling.stats.resampling import bootstrap_mean
 
-from .data import CI_LEVEL, N_RESAMPLES, Floats, Ints
+from .data import CI_LEVEL, N_RESAMPLES, Floats, Ints, RatingTable
 from .numbers import ends, number
 
 GROUP_SIZES = (1, 2, 3, 4, 5, 6, 8, 12)
@@ -45,6 +46,20 @@ def describe_people(
             if measure.n_posts
         ],
     }
+
+
+def describe_over_raters(data: RatingTable, *, seed: int) -> dict[str, Any]:
+    """Return the interval of human-human agreement had other raters taken part, and how many raters it rests on."""
+    found = bootstrap_over_raters(
+        data.ratings,
+        data.posts,
+        data.raters,
+        rng=make_rng(seed, RESAMPLING),
+        n_resamples=N_RESAMPLES,
+        level=CI_LEVEL,
+        n_posts=data.n_posts,
+    )
+    return {"interval": ends(found), "raters": found.n_units, "left_out": found.n_units_left_out}
 
 
 def describe_measure(measure: PostMeasure, *, seed: int) -> dict[str, Any]:

@@ -644,3 +644,32 @@ def resampled_column_means(values: Floats, n_resamples: int, seed: np.uint64) ->
         for j in range(n_columns):
             means[r, j] = totals[j] / counts[j] if counts[j] > 0 else np.nan
     return means
+
+
+@njit(cache=True, error_model="numpy")
+def resampled_pair_means(
+    starts: Ints, firsts: Ints, seconds: Ints, rhos: Floats, n_raters: int, n_resamples: int, seed: np.uint64
+) -> Floats:
+    """Mean over posts of the mean rho of their pairs, for each resample of the raters; NaN where no pair is left.
+
+    The pairs of post p are those from ``starts[p]`` to ``starts[p + 1]``. Each counts as often as its two raters
+    were drawn, one number times the other.
+    """
+    means = np.empty(n_resamples)
+    drawn = np.empty(n_raters, np.int64)
+    for r in range(n_resamples):
+        drawn[:] = 0
+        for i in range(n_raters):
+            drawn[_drawn_below(n_raters, seed, r * n_raters + i)] += 1
+        total, n_posts = 0.0, 0
+        for p in range(len(starts) - 1):
+            weighted, weights = 0.0, 0
+            for k in range(starts[p], starts[p + 1]):
+                weight = drawn[firsts[k]] * drawn[seconds[k]]
+                weighted += weight * rhos[k]
+                weights += weight
+            if weights > 0:
+                total += weighted / weights
+                n_posts += 1
+        means[r] = total / n_posts if n_posts > 0 else np.nan
+    return means

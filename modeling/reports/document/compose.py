@@ -105,6 +105,14 @@ def _list_findings(agreement: Part | None, evaluation: Part | None) -> Iterable[
     if agreement:
         measures = agreement.measures
         yield f"Two people who read the same post agree with {_say(measures['human_human'])}."
+        over_raters = measures["human_human_over_raters"]
+        yield (
+            f"Had other raters taken part, that figure would lie between "
+            f"{write_cell(over_raters['interval'], 'interval').replace(' to ', ' and ')} (bootstrap over "
+            f"{over_raters['raters']:,} raters)."
+            if None not in over_raters["interval"]
+            else "How much that depends on who took part cannot be told from so few raters."
+        )
         yield (
             f"One person agrees with the rounded consensus of the others with {_say(measures['human_consensus'])}."
         )

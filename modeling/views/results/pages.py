@@ -88,6 +88,7 @@ def show_agreement(request: HttpRequest, slug: str) -> HttpResponse:
             "undefined": list_undefined(people),
             "consensus": people["human_consensus"],
             "human": people["human_human"],
+            "over_raters": people.get("human_human_over_raters"),
         }
     return render(request, "modeling/agreement.html", frame | context)
 

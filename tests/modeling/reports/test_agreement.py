@@ -18,7 +18,8 @@ from tests.modeling.reports.made_up import make_agreement, make_study, shuffle_r
 
 KEYS = {
     "schema", "n_raters", "n_posts", "n_annotations", "n_ratings", "n_values", "scale", "values", "raters_per_post",
-    "posts_per_rater", "human_human", "human_consensus", "human_consensus_by_size", "by_value", "alpha_range",
+    "posts_per_rater", "human_human", "human_human_over_raters", "human_consensus", "human_consensus_by_size",
+    "by_value", "alpha_range",
     "circumplex", "projection", "screening", "disputed", "planning", "notes", "seed", "n_resamples", "ci_level",
     "seconds",
 }  # fmt: skip

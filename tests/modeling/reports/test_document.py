@@ -51,6 +51,7 @@ def build_agreement(**changes):
         "inclusion": "everyone who completed the study",
         "values": [{"key": "care", "name": "Caring"}, {"key": "face", "name": "Reputation"}],
         "human_human": measure(0.2034),
+        "human_human_over_raters": {"interval": [0.15, 0.25], "raters": 118, "left_out": 2},
         "human_consensus": measure(0.2651),
         "alpha_range": {
             "lowest": {"value": "face", "alpha": 0.11},
@@ -99,6 +100,7 @@ def test_the_findings_are_the_stored_numbers_in_words():
         "Two people who read the same post agree with a mean rho of 0.203 (0.100 to 0.300, 50 posts; 7 of 900"
         in text
     )
+    assert "would lie between 0.150 and 0.250 (bootstrap over 118 raters)" in text
     assert "alpha runs from 0.110 (Reputation) to 0.450 (Caring); its median over the values is 0.300" in text
     assert "the personalized prediction with a mean rho of 0.300" in text
     assert "50 % more than with one other person" in text

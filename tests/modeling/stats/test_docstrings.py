@@ -17,6 +17,7 @@ import pytest
         "internal_consistency",
         "intraclass",
         "krippendorff",
+        "over_raters",
         "perception",
         "planning",
         "ratings",

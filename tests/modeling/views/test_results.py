@@ -190,6 +190,7 @@ def test_agreement_is_shown_value_by_value_under_the_names_of_their_groups(admin
     assert f"Others Caring {cells} 0.987 ± 0.065 1.25 SD 1.50 58 % 80 3 left out" in text
     assert f"Self Fame {' '.join(['– – to –'] * 7)} 0.987" in text
     assert "Human-human 444 33 16 2" in text
+    assert "0.111 0.061 to 0.161 over posts, 0.051 to 0.171 over raters" in text
     assert "3 to 7 raters (median 5)" in text
 
 
