@@ -31,6 +31,8 @@ def without(reason: str) -> NoReturn:
 
 def behaves_by_server(item: pytest.Item) -> bool:
     """Whether a test may end otherwise on PostgreSQL and Redis than on a laptop's files."""
+    if item.get_closest_marker("alike"):
+        return False
     if item.get_closest_marker("servers") or item.get_closest_marker("django_db"):
         return True
     if any(folder in item.path.parents for folder in DATABASE_FOLDERS):

@@ -48,7 +48,7 @@ from modeling.models import DataExport, FitRun, PostScore, QualityFlag, Report, 
 from tests.factories import AnnotationFactory, EnrollmentFactory, RaterFactory, StudyFactory
 from tests.modeling.views.stored import store_agreement, store_evaluation
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 
 ASSISTANT, ANALYST, OWNER = "assistant", "analyst", "owner"  # of the study that is asked for
 NEIGHBOUR = "owner of another study"

@@ -18,7 +18,7 @@ A_MINUTE = 60_000
 # Each page and how many charts the demonstration's report has for it.
 PAGES = {
     "": 0,
-    "agreement/": 5,
+    "agreement/": 4,
     "models/": 4,
     "personalization/": 5,
     "values/": 2,
