@@ -18,7 +18,7 @@ from .counts import describe_counts, describe_table
 from .covariates import choose_covariates
 from .data import CI_LEVEL, N_RESAMPLES, AgreementData
 from .disputed import list_disputed
-from .people import N_DRAWS, describe_over_raters, describe_people, measure_people
+from .people import LEAST_RESAMPLES, N_DRAWS, describe_over_raters, describe_people, measure_people
 from .perception import describe_projection, describe_screening
 from .planning import describe_planning
 from .reliability import describe_values, find_alpha_range
@@ -30,7 +30,7 @@ NOTES = (
     "resamples, seeded). A rho of a constant vector is undefined and left out; a post without any defined rho is "
     "left out.",
     "Human-human agreement has a second interval, over raters: as if others had taken part. Nobody drawn twice is "
-    "compared with themselves.",
+    f"compared with themselves. Above two million pairs it has fewer resamples, at least {LEAST_RESAMPLES}.",
     f"The consensus of a group of others is drawn {N_DRAWS} times for each annotation, seeded.",
     "Percent agreement and Fleiss' kappa count equal ratings; Gwet's AC2 weighs differences by their square. Their "
     "intervals come from a standard error over posts, those of the intraclass correlations from the F distribution.",
@@ -64,7 +64,7 @@ def describe_agreement(
     report(0, n_steps, "people with people")
     pairs, consensus, by_size = measure_people(data.ratings, data.posts, data.n_posts, seed=seed)
     people = describe_people(pairs, consensus, by_size, seed=seed)
-    over_raters = describe_over_raters(data, seed=seed)
+    over_raters = describe_over_raters(data, pairs.n_defined, seed=seed)
     report(1, n_steps, "reliability, value by value")
     by_value = describe_values(data, seed=seed)
     report(2, n_steps, "the circle of values")

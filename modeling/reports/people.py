@@ -15,6 +15,7 @@ from .numbers import ends, number
 
 GROUP_SIZES = (1, 2, 3, 4, 5, 6, 8, 12)
 N_DRAWS = 10
+LEAST_RESAMPLES, MOST_PAIRS_VISITED = 200, 2_000_000_000
 DRAWING, RESAMPLING = 0, 1  # streams of the seed
 
 
@@ -48,18 +49,26 @@ def describe_people(
     }
 
 
-def describe_over_raters(data: RatingTable, *, seed: int) -> dict[str, Any]:
-    """Return the interval of human-human agreement had other raters taken part, and how many raters it rests on."""
+def describe_over_raters(data: RatingTable, n_pairs: int, *, seed: int) -> dict[str, Any]:
+    """Return the interval of human-human agreement had other raters taken part, and how many raters it rests on.
+
+    Each resample visits all pairs, so that a study of very many pairs has fewer resamples.
+    """
     found = bootstrap_over_raters(
         data.ratings,
         data.posts,
         data.raters,
         rng=make_rng(seed, RESAMPLING),
-        n_resamples=N_RESAMPLES,
+        n_resamples=max(LEAST_RESAMPLES, min(N_RESAMPLES, MOST_PAIRS_VISITED // max(n_pairs, 1))),
         level=CI_LEVEL,
         n_posts=data.n_posts,
     )
-    return {"interval": ends(found), "raters": found.n_units, "left_out": found.n_units_left_out}
+    return {
+        "interval": ends(found),
+        "raters": found.n_units,
+        "left_out": found.n_units_left_out,
+        "resamples": found.n_resamples,
+    }
 
 
 def describe_measure(measure: PostMeasure, *, seed: int) -> dict[str, Any]:

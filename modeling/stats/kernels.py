@@ -648,7 +648,13 @@ def resampled_column_means(values: Floats, n_resamples: int, seed: np.uint64) ->
 
 @njit(cache=True, error_model="numpy")
 def resampled_pair_means(
-    starts: Ints, firsts: Ints, seconds: Ints, rhos: Floats, n_raters: int, n_resamples: int, seed: np.uint64
+    starts: Ints,
+    firsts: NDArray[np.int32],
+    seconds: NDArray[np.int32],
+    rhos: Floats,
+    n_raters: int,
+    n_resamples: int,
+    seed: np.uint64,
 ) -> Floats:
     """Mean over posts of the mean rho of their pairs, for each resample of the raters; NaN where no pair is left.
 
@@ -656,11 +662,11 @@ def resampled_pair_means(
     were drawn, one number times the other.
     """
     means = np.empty(n_resamples)
-    drawn = np.empty(n_raters, np.int64)
+    drawn = np.empty(n_raters, np.int32)
     for r in range(n_resamples):
         drawn[:] = 0
         for i in range(n_raters):
-            drawn[_drawn_below(n_raters, seed, r * n_raters + i)] += 1
+            drawn[_drawn_below(n_raters, seed, r * n_raters + i)] += np.int32(1)
         total, n_posts = 0.0, 0
         for p in range(len(starts) - 1):
             weighted, weights = 0.0, 0

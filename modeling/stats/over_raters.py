@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from modeling.stats import kernels
 from modeling.stats.consensus import Codes, Matrix, check_ratings
 from modeling.stats.resampling import Interval, check_resamples, seed_from
-from modeling.stats.spearman import spearman_rows
+from modeling.stats.spearman import centred_ranks, spearman_rows
 
 PAIRS_AT_ONCE = 200_000
 
@@ -73,8 +73,8 @@ def bootstrap_over_raters(
         starts = np.append(0, np.cumsum(np.bincount(codes[first], minlength=n)))
         means = kernels.resampled_pair_means(
             starts,
-            np.searchsorted(units, of_rater[first])[order],
-            np.searchsorted(units, of_rater[second])[order],
+            np.searchsorted(units, of_rater[first])[order].astype(np.int32),
+            np.searchsorted(units, of_rater[second])[order].astype(np.int32),
             rho[order],
             len(units),
             n_resamples,
@@ -120,8 +120,22 @@ def _list_pairs(posts: Codes) -> tuple[Codes, Codes]:
 
 
 def _correlate(rows: Matrix, first: Codes, second: Codes) -> NDArray[np.float64]:
+    """Rho of each pair of rows. Where nothing is missing ranks are taken once for each row, not for each pair."""
     rho = np.empty(len(first))
+    unit = None if np.isnan(rows).any() else _standardize(rows)
     for start in range(0, len(first), PAIRS_AT_ONCE):
         part = slice(start, start + PAIRS_AT_ONCE)
-        rho[part] = spearman_rows(rows[first[part]], rows[second[part]])
-    return rho
+        if unit is None:
+            rho[part] = spearman_rows(rows[first[part]], rows[second[part]])
+        else:
+            rho[part] = np.einsum("ij,ij->i", unit[first[part]], unit[second[part]])
+    return np.asarray(np.clip(rho, -1.0, 1.0), dtype=np.float64)
+
+
+def _standardize(rows: Matrix) -> Matrix:
+    """Centred ranks scaled to length 1; NaN for a row that is constant."""
+    ranks = centred_ranks(rows)
+    lengths = np.sqrt(np.einsum("ij,ij->i", ranks, ranks))
+    lengths[lengths == 0] = np.nan
+    ranks /= lengths[:, np.newaxis]
+    return np.asarray(ranks, dtype=np.float64)

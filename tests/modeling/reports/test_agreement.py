@@ -295,3 +295,12 @@ def test_a_fine_scale_has_no_shares_by_level():
             "reason"
         ]
     )
+
+
+def test_a_study_of_very_many_pairs_has_fewer_resamples_over_raters(monkeypatch):
+    data = make_agreement()
+    assert describe_agreement(data, seed=1)["human_human_over_raters"]["resamples"] == 1000
+    monkeypatch.setattr("modeling.reports.people.MOST_PAIRS_VISITED", 100_000)
+    over_raters = describe_agreement(data, seed=1)["human_human_over_raters"]
+    assert 200 <= over_raters["resamples"] < 1000
+    assert over_raters["raters"] == data.n_raters

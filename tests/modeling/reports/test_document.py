@@ -51,7 +51,12 @@ def build_agreement(**changes):
         "inclusion": "everyone who completed the study",
         "values": [{"key": "care", "name": "Caring"}, {"key": "face", "name": "Reputation"}],
         "human_human": measure(0.2034),
-        "human_human_over_raters": {"interval": [0.15, 0.25], "raters": 118, "left_out": 2},
+        "human_human_over_raters": {
+            "interval": [0.15, 0.25],
+            "raters": 118,
+            "left_out": 2,
+            "resamples": 1000,
+        },
         "human_consensus": measure(0.2651),
         "alpha_range": {
             "lowest": {"value": "face", "alpha": 0.11},

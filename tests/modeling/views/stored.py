@@ -104,7 +104,12 @@ def describe_data(**changes):
         "scale": [0, 6],
         "values": [{"key": key, "name": name, "label": name, "group": group} for key, name, group in VALUES],
         "human_human": measure(0.111),
-        "human_human_over_raters": {"interval": [0.0515, 0.1705], "raters": 10, "left_out": 0},
+        "human_human_over_raters": {
+            "interval": [0.0515, 0.1705],
+            "raters": 10,
+            "left_out": 0,
+            "resamples": 1000,
+        },
         "human_consensus": measure(0.222),
         "human_consensus_by_size": [{"size": 2} | measure(0.155)],
         "notes": ["Intervals are bootstraps over posts."],
