@@ -18,7 +18,6 @@ A_MINUTE = 60_000
 # Each page and how many charts the demonstration's report has for it.
 PAGES = {
     "": 0,
-    "agreement/": 4,
     "models/": 4,
     "personalization/": 5,
     "values/": 2,
@@ -99,7 +98,7 @@ def test_every_page_of_results_is_whole_on_each_screen(chromium, site, logged_in
         open_page_in(chromium, site, storage_state=logged_in) as page,
         tour.listening(page, urlsplit(site.url).netloc),
     ):
-        addresses = [STUDY + name for name in PAGES]
+        addresses = [f"{STUDY}agreement/", *(STUDY + name for name in PAGES)]
         page.goto(f"{STUDY}disputed/")
         post = page.locator(".disputed-head a").first.get_attribute("href")
         page.goto(post)
@@ -121,6 +120,8 @@ def test_every_page_of_results_is_whole_on_each_screen(chromium, site, logged_in
                 found = AxeResults(page.evaluate(RUN_AXE, rules))
                 if found.violations_count:
                     tour.violations.append(f"{address}, {scheme}: {found.generate_report()}")
+    # How many raters posts have is drawn where they differ, which depends on who came when.
+    assert n_charts.pop(f"{STUDY}agreement/") in (4, 5)
     assert n_charts == {STUDY + name: n for name, n in PAGES.items()} | {post: 0, rater: 0}
     assert not flaws
     assert not tour.violations, "\n".join(tour.violations)
