@@ -20,6 +20,7 @@ from .tables import (
 )
 
 RHO = "Spearman's rho"
+OWN_SCORE = "own score"  # as `modeling.stats.perception` calls it
 COEFFICIENTS = (
     ("ordinal", "Alpha, ordinal"),
     ("interval", "Alpha, interval"),
@@ -274,7 +275,8 @@ def _tabulate_projection(measures: Measures) -> Table | None:
         return None
     missing = [names[entry["value"]] for entry in found["by_value"] if not entry["terms"]]
     source = f" Own scores: {found['source']}." if found["source"] else ""
-    others = f" beside {', '.join(found['covariates'])}" if found["covariates"] else ""
+    beside = [name for name in found["covariates"] if name != OWN_SCORE]
+    others = f" beside {', '.join(beside)}" if beside else ""
     caption = (
         "Least squares of the ratings of a value on the raters' own score for that value"
         f"{others}; {say_level(measures)} intervals from standard errors clustered by rater. {say_sample(measures)}"

@@ -131,7 +131,7 @@ def build_agreement(**changes: Any) -> dict[str, Any]:
             "projection": {
                 "source": "the questionnaire",
                 "reason": "",
-                "covariates": ["age", "party"],
+                "covariates": ["own score", "age", "party"],
                 "by_value": [
                     {
                         "value": key,

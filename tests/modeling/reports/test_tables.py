@@ -8,6 +8,7 @@ from modeling.reports import agreement_tables, evaluation_tables, tables
 from modeling.reports.agreement_tables import tabulate_agreement_report
 from modeling.reports.evaluation_tables import name_feature, tabulate_agreement, tabulate_evaluation_report
 from modeling.reports.tables import name_values, write_csv
+from modeling.stats import perception
 from tests.modeling.reports.samples import (
     VALUES,
     build_agreement,
@@ -219,3 +220,9 @@ def test_a_csv_has_two_columns_for_an_interval_and_no_formula():
     alpha = list(csv.DictReader(io.StringIO(write_csv(all_tables()["alpha_by_value"].as_json()))))
     assert float(alpha[0]["interval_low"]) == pytest.approx(0.25)
     assert alpha[-1]["interval_low"] == alpha[-1]["interval_high"] == alpha[-1]["alpha"] == ""
+
+
+def test_the_own_score_is_not_named_beside_itself():
+    assert agreement_tables.OWN_SCORE == perception.OWN_SCORE
+    caption = all_tables()["value_projection"].caption
+    assert "own score for that value beside age, party;" in caption
