@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from .reports.evaluation_tables import NAMES, name_model, tabulate_agreement
-
-__all__ = ["NAMES", "tabulate_agreement", "tabulate_differences", "write_text"]
+from .reports.evaluation_tables import name_model, tabulate_agreement
 
 
 def tabulate_differences(measures: dict[str, Any]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from modeling.stats.categories import (
     find_categories,
     places_among,
 )
-from modeling.stats.consensus import Codes, Matrix, check_ratings
+from modeling.stats.consensus import Codes, Matrix, check_raters, check_ratings, pair_rows
 
 # From the categories' shares and the table of weights to a vector g: shares @ g is the agreement by chance,
 # and the shares within one post @ g are that post's part in it.
@@ -274,12 +274,14 @@ def weighted_kappa(
     array([0.9231])
     """
     rows, post_codes, _ = check_ratings(ratings, posts, n_posts)
-    rater_codes = _check_raters(raters, len(rows), n_raters)
+    rater_codes = check_raters(raters, len(rows), n_raters)
     if min_shared < 2:
         raise ValueError(f"min_shared is {min_shared}: two raters must share at least 2 posts")
     categories = find_categories(rows, scale)
     table = agreement_weights(categories, weights)
-    first, second, pair = _rater_pairs(post_codes, rater_codes)
+    first, second = pair_rows(post_codes, rater_codes)
+    n_codes = int(rater_codes.max(initial=0)) + 1
+    _, pair = np.unique(rater_codes[first] * n_codes + rater_codes[second], return_inverse=True)
 
     n_values = rows.shape[1]
     estimate = np.full(n_values, np.nan)
@@ -441,37 +443,3 @@ def _kappas(first: Codes, second: Codes, pair: Codes, table: Matrix) -> Matrix:
     varies = (shares_first * shares_second).max(axis=1, initial=0.0) < 1
     kappas: Matrix = np.divide(observed - expected, 1 - expected, out=np.full(n_pairs, np.nan), where=varies)
     return kappas
-
-
-def _rater_pairs(posts: Codes, raters: Codes) -> tuple[Codes, Codes, Codes]:
-    """Row of the lower rater, row of the higher, and code of the pair, for every two rows of one post."""
-    order = np.lexsort((raters, posts))
-    post, rater = posts[order], raters[order]
-    repeated = (post[1:] == post[:-1]) & (rater[1:] == rater[:-1])
-    if repeated.any():
-        k = int(repeated.argmax())
-        raise ValueError(f"rater {rater[k]} has two rows for post {post[k]}: give one row per rater and post")
-    first, second = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for lag in range(1, int(np.bincount(post).max(initial=0))):
-        starts = np.flatnonzero(post[lag:] == post[:-lag])
-        first.append(order[starts])
-        second.append(order[starts + lag])
-    lower, higher = np.concatenate(first), np.concatenate(second)
-    n_raters = int(raters.max(initial=0)) + 1
-    _, pair = np.unique(raters[lower] * n_raters + raters[higher], return_inverse=True)
-    return lower, higher, pair.astype(np.int64)
-
-
-def _check_raters(raters: ArrayLike, n_rows: int, n_raters: int | None) -> Codes:
-    codes = np.asarray(raters)
-    if codes.shape != (n_rows,):
-        raise ValueError(
-            f"raters has shape {codes.shape}, ratings has {n_rows} row(s): give one rater code per row"
-        )
-    if codes.size and not np.issubdtype(codes.dtype, np.integer):
-        raise ValueError(f"raters has dtype {codes.dtype}: code the raters as integers 0..n_raters-1")
-    outside = codes < 0 if n_raters is None else (codes < 0) | (codes >= n_raters)
-    if outside.any():
-        row = int(outside.argmax())
-        raise ValueError(f"raters[{row}] is {codes[row]}: codes run from 0 to n_raters - 1")
-    return codes.astype(np.int64)

@@ -119,6 +119,47 @@ def check_posts(posts: ArrayLike, n_rows: int, n_posts: int | None) -> tuple[Cod
     return codes, n_posts
 
 
+def check_raters(raters: ArrayLike, n_rows: int, n_raters: int | None = None) -> Codes:
+    """Return `raters` as int64 codes, one per row, or say what is wrong.
+
+    Raises
+    ------
+    ValueError
+        If `raters` is not one whole number per row, from 0 to n_raters - 1 where that is given.
+    """
+    codes = np.asarray(raters)
+    if codes.shape != (n_rows,):
+        raise ValueError(
+            f"raters has shape {codes.shape}, ratings has {n_rows} row(s): give one rater code per row"
+        )
+    if codes.size and not np.issubdtype(codes.dtype, np.integer):
+        raise ValueError(f"raters has dtype {codes.dtype}: code the raters as integers 0..n_raters-1")
+    outside = codes < 0 if n_raters is None else (codes < 0) | (codes >= n_raters)
+    if outside.any():
+        row = int(outside.argmax())
+        raise ValueError(f"raters[{row}] is {codes[row]}: codes run from 0 to n_raters - 1")
+    return codes.astype(np.int64)
+
+
+def pair_rows(posts: Codes, raters: Codes) -> tuple[Codes, Codes]:
+    """Row of the lower rater and row of the higher, for every two rows of one post.
+
+    Raises ValueError if a rater has two rows of one post.
+    """
+    order = np.lexsort((raters, posts))
+    post, rater = posts[order], raters[order]
+    repeated = (post[1:] == post[:-1]) & (rater[1:] == rater[:-1])
+    if repeated.any():
+        k = int(repeated.argmax())
+        raise ValueError(f"rater {rater[k]} has two rows for post {post[k]}: give one row per rater and post")
+    first, second = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for lag in range(1, int(np.bincount(post).max(initial=0))):
+        starts = np.flatnonzero(post[lag:] == post[:-lag])
+        first.append(order[starts])
+        second.append(order[starts + lag])
+    return np.concatenate(first), np.concatenate(second)
+
+
 def check_matrix(values: ArrayLike, name: str) -> Matrix:
     """Return `values` as a float matrix, or say what is wrong.
 

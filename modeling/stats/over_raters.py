@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modeling.stats import kernels
-from modeling.stats.consensus import Codes, Matrix, check_ratings
+from modeling.stats.consensus import Codes, Matrix, check_raters, check_ratings, pair_rows
 from modeling.stats.resampling import Interval, check_resamples, seed_from
 from modeling.stats.spearman import centred_ranks, spearman_rows
 
@@ -60,9 +60,9 @@ def bootstrap_over_raters(
     """
     check_resamples(n_resamples, level)
     rows, codes, n = check_ratings(ratings, posts, n_posts)
-    of_rater = _check_raters(raters, codes, n)
+    of_rater = check_raters(raters, len(codes))
     n_raters = int(of_rater.max(initial=-1)) + 1
-    first, second = _list_pairs(codes)
+    first, second = pair_rows(codes, of_rater)
     rho = _correlate(rows, first, second)
     defined = ~np.isnan(rho)
     first, second, rho = first[defined], second[defined], rho[defined]
@@ -84,39 +84,6 @@ def bootstrap_over_raters(
         low, high = (float(end) for end in np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
         n_resamples = len(means)
     return Interval(low, high, level, len(units), n_resamples, n_raters - len(units))
-
-
-def _check_raters(raters: ArrayLike, posts: Codes, n_posts: int) -> Codes:
-    codes = np.asarray(raters)
-    if codes.shape != posts.shape:
-        raise ValueError(
-            f"raters has shape {codes.shape}, posts {posts.shape}: give one rater code for each row"
-        )
-    if codes.size and not np.issubdtype(codes.dtype, np.integer):
-        raise ValueError(f"raters has dtype {codes.dtype}: code the raters as integers from 0")
-    codes = codes.astype(np.int64)
-    if (codes < 0).any():
-        row = int((codes < 0).argmax())
-        raise ValueError(f"raters[{row}] is {codes[row]}: codes run from 0")
-    cells = np.sort(codes * n_posts + posts)
-    again = np.flatnonzero(cells[1:] == cells[:-1])
-    if len(again):
-        rater, post = divmod(int(cells[again[0]]), n_posts)
-        raise ValueError(f"rater {rater} has more than one row of post {post}: keep one of them")
-    return codes
-
-
-def _list_pairs(posts: Codes) -> tuple[Codes, Codes]:
-    """Rows of one post, two by two."""
-    order = np.argsort(posts, kind="stable")
-    sorted_posts = posts[order]
-    most = int(np.bincount(posts).max(initial=0)) if len(posts) else 0
-    firsts, seconds = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for lag in range(1, most):
-        place = np.flatnonzero(sorted_posts[lag:] == sorted_posts[:-lag])
-        firsts.append(order[place])
-        seconds.append(order[place + lag])
-    return np.concatenate(firsts), np.concatenate(seconds)
 
 
 def _correlate(rows: Matrix, first: Codes, second: Codes) -> NDArray[np.float64]:

@@ -23,7 +23,6 @@ from jobs.services import retry, wait
 from jobs.supervisor import KeepsDying, Supervisor
 from modeling.demo import load_demo_study
 from modeling.models import Report
-from modeling.presentation import tabulate_agreement
 from modeling.progress import Progress
 from modeling.reporting.requests import (
     AGREEMENT,
@@ -34,6 +33,7 @@ from modeling.reporting.requests import (
     request_agreement,
     request_document,
 )
+from modeling.reports.evaluation_tables import tabulate_agreement
 from modeling.selectors import get_latest_report
 from modeling.services import request_evaluation, request_fit
 from modeling.simulated_raters import Cast, walk_directly, walk_over_http

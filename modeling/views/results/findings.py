@@ -3,7 +3,7 @@
 from itertools import groupby
 from typing import Any
 
-from modeling.presentation import NAMES, tabulate_agreement
+from modeling.reports.evaluation_tables import NAMES, tabulate_agreement
 from modeling.templatetags.figures import fixed, percent, signed
 
 Measures = dict[str, Any]

@@ -116,10 +116,10 @@ def test_fewer_than_three_raters_have_no_interval(n_raters):
 @pytest.mark.parametrize(
     ("raters", "message"),
     [
-        ([0, 1], "one rater code for each row"),
+        ([0, 1], "one rater code per row"),
         ([0.0, 1.0, 2.0], "code the raters as integers"),
         ([0, -1, 2], r"raters\[1\] is -1"),
-        ([0, 1, 1], "rater 1 has more than one row of post 0"),
+        ([0, 1, 1], "rater 1 has two rows for post 0"),
     ],
     ids=["length", "kind", "negative", "twice"],
 )
