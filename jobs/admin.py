@@ -1,4 +1,7 @@
 from django.contrib import admin, messages
+from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils.html import format_html
 
 from . import services
 from .models import Heartbeat, Job
@@ -28,8 +31,8 @@ class ReadOnly(admin.ModelAdmin):
 
 @admin.register(Job)
 class JobAdmin(ReadOnly):
-    list_display = ["kind", "key", "state", "attempts", "progress", "created_at", "finished_at"]
-    list_filter = ["state", "kind"]
+    list_display = ["kind", "key", "state", "attempts", "progress", "parts", "created_at", "finished_at"]
+    list_filter = ["state", "kind", ("whole", admin.EmptyFieldListFilter)]
     search_fields = ["key", "kind"]
     date_hierarchy = "created_at"
     actions = ["retry_selected", "cancel_selected"]
@@ -39,6 +42,21 @@ class JobAdmin(ReadOnly):
     @admin.display(description="progress")
     def progress(self, job):
         return f"{job.progress_done} of {job.progress_total}" if job.progress_total else "-"
+
+    def get_queryset(self, request):
+        done = Count("parts", filter=Q(parts__state=Job.State.DONE))
+        return super().get_queryset(request).annotate(n_parts=Count("parts"), n_parts_done=done)
+
+    @admin.display(description="parts")
+    def parts(self, job):
+        page = reverse("admin:jobs_job_changelist")
+        if job.n_parts:
+            done = f"{job.n_parts_done} of {job.n_parts} done"
+            return format_html('<a href="{}?whole__id__exact={}">{}</a>', page, job.pk, done)
+        if job.whole_id:
+            whole = reverse("admin:jobs_job_change", args=[job.whole_id])
+            return format_html('<a href="{}">part of {}</a>', whole, job.whole_id)
+        return "-"
 
     @admin.action(description="Try the selected failed or cancelled jobs again", permissions=["change"])
     def retry_selected(self, request, queryset):

@@ -6,21 +6,45 @@ from django.utils import timezone
 
 
 class Job(models.Model):
-    """A piece of slow work, asked for once, done once in effect."""
+    """A piece of slow work, asked for once, done once in effect.
+
+    A job may be a whole that waits for its parts, which are jobs themselves.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued"
         RUNNING = "running"
+        WAITING = "waiting", "waiting for its parts"
         DONE = "done"
         FAILED = "failed"
         CANCELLED = "cancelled"
 
-    FINAL_STATES = (State.DONE, State.FAILED, State.CANCELLED)
+    UNFINISHED_STATES = (State.QUEUED, State.RUNNING, State.WAITING)
+    STOPPED_STATES = (State.FAILED, State.CANCELLED)
+    FINAL_STATES = (State.DONE, *STOPPED_STATES)
 
     kind = models.CharField(max_length=100, help_text="Names the handler.")
     key = models.CharField(max_length=255, unique=True, help_text="The same key is never done twice.")
     payload = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    whole = models.ForeignKey(
+        "self",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="parts",
+        db_index=False,  # the constraint below begins with it
+        help_text="The job this one is a part of.",
+    )
+    round = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Of a part: in which of its whole's rounds it was asked for last."
+    )
+    place = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of a part: its place among those of the same round, from 0."
+    )
+    rounds = models.PositiveSmallIntegerField(
+        default=0, help_text="Of a whole: how often it has asked for parts."
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
     max_attempts = models.PositiveSmallIntegerField(default=5)
     not_before = models.DateTimeField(null=True, blank=True, help_text="Wait after a failed try.")
@@ -48,7 +72,7 @@ class Job(models.Model):
             models.CheckConstraint(
                 name="job_finished_in_final_state",
                 condition=Q(state__in=["done", "failed", "cancelled"], finished_at__isnull=False)
-                | Q(state__in=["queued", "running"], finished_at__isnull=True),
+                | Q(state__in=["queued", "running", "waiting"], finished_at__isnull=True),
             ),
             models.CheckConstraint(
                 name="job_failed_with_reason", condition=~Q(state="failed") | ~Q(error="")
@@ -57,10 +81,28 @@ class Job(models.Model):
                 name="job_attempts_bounded",
                 condition=Q(attempts__lte=F("max_attempts"), max_attempts__gte=1),
             ),
+            models.CheckConstraint(
+                name="job_waits_for_parts", condition=~Q(state="waiting") | Q(rounds__gte=1)
+            ),
+            models.CheckConstraint(
+                name="job_part_has_place",
+                condition=Q(whole__isnull=True, round__isnull=True, place__isnull=True)
+                | Q(whole__isnull=False, round__gte=1, place__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="job_not_its_own_part", condition=Q(whole__isnull=True) | ~Q(whole=F("id"))
+            ),
+            models.UniqueConstraint(fields=["whole", "round", "place"], name="job_part_place"),
         ]
         indexes = [
             models.Index(fields=["resend_at"], condition=Q(state="queued"), name="job_queued"),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="job_running"),
+            models.Index(fields=["queued_at"], condition=Q(state="waiting"), name="job_waiting"),
+            models.Index(
+                fields=["whole"],
+                condition=Q(whole__isnull=False, state__in=["queued", "running", "waiting"]),
+                name="job_part_unfinished",
+            ),
             models.Index(fields=["kind", "-created_at"], name="job_kind"),
         ]
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from django.utils.module_loading import autodiscover_modules
 
 from .errors import UnknownKind
+from .parts import Parts
 
 if TYPE_CHECKING:
     from .services import Claim
 
 Effect = Callable[[], Mapping[str, Any] | None]
-Handler = Callable[["Claim"], Effect | None]
+Handler = Callable[["Claim"], Effect | Parts | None]
 
 _handlers: dict[str, Handler] = {}
 
@@ -28,6 +29,9 @@ def handles(kind: str) -> Callable[[Handler], Handler]:
     a function that writes the effect (or None when there is nothing to write). That function is called
     in the transaction which marks the job done; what it returns, a JSON mapping or None, becomes
     `Job.result`.
+
+    Instead of an effect it may return Parts: jobs to be done first, by any worker. It is called again once
+    all of them are done, and finds them in `claim.parts`.
 
     Raises ValueError when another function already handles `kind`.
     """

@@ -2,10 +2,10 @@
 
 Two rules carry all others. A process may only finish a job whose lease token it holds, and it finishes
 it, effect included, in one transaction. So a job that is delivered ten times, taken back from a worker
-that died or was only slow, or done twice side by side, still has one effect.
+that died or was only slow, or done twice side by side, still has one effect. What a part's end means for
+its whole is decided in the part's own transaction; see `jobs.parts`.
 """
 
-import json
 import logging
 import threading
 import time
@@ -18,26 +18,35 @@ from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from . import registry
+from . import parts, registry
 from .errors import Cancelled, LeaseLost, PermanentError, reason, redact
 from .models import Heartbeat, Job
+from .parts import PartDone, Parts
+from .queueing import (
+    NO_LEASE,
+    NO_PROGRESS,
+    as_json,
+    check_key,
+    claimable,
+    newly_queued,
+    queue_again,
+    send_hint,
+)
 from .timing import seconds
 
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 0.5
-KEY_LENGTH = 255
 LONGEST_RETRY_SECONDS = 300
 LONGEST_RESEND_SECONDS = 600
 WORKER_VANISHED = (
     "The worker stopped without a word during try {attempts} of {max_attempts}: "
     "killed, out of memory, or the machine went down."
 )
-_PROGRESS = ("progress_done", "progress_total", "progress_note")
-_NO_LEASE = {"lease_token": None, "lease_until": None}
+_PROGRESS = tuple(NO_PROGRESS)
 
 
 # --- asking ------------------------------------------------------------------------------------
@@ -54,37 +63,17 @@ def enqueue(*, kind: str, key: str, payload: Mapping[str, Any] | None = None) ->
         If the key is empty, longer than 255 characters or belongs to a job of another kind, or if the
         payload is not JSON.
     """
-    if not 0 < len(key) <= KEY_LENGTH:
-        raise ValueError(f"A job's key has 1 to {KEY_LENGTH} characters; {key[:40]!r} has {len(key)}.")
-    payload = _as_json(payload or {}, f"the payload of job {key!r}")
-    now = timezone.now()
+    check_key(key)
+    payload = as_json(payload or {}, f"the payload of job {key!r}")
     job, created = Job.objects.get_or_create(
         key=key,
-        defaults={
-            "kind": kind,
-            "payload": payload,
-            "created_at": now,
-            "queued_at": now,
-            "resend_at": now + timedelta(seconds=seconds("JOBS_RESEND_SECONDS")),
-        },
+        defaults={"kind": kind, "payload": payload, "created_at": timezone.now(), **newly_queued()},
     )
     if created:
         transaction.on_commit(partial(send_hint, job.pk))
     elif job.kind != kind:
         raise ValueError(f"The key {key!r} belongs to a job of kind {job.kind!r}; give {kind!r} its own key.")
     return job
-
-
-def send_hint(job_id: int) -> bool:
-    """Tell the workers of a job; False when the broker does not answer (the sweep will find the row)."""
-    from . import tasks
-
-    try:
-        tasks.run.apply_async((job_id,), retry=False)
-    except Exception as error:
-        logger.warning("The broker took no message for job %s (%s).", job_id, type(error).__name__)
-        return False
-    return True
 
 
 def ask_for_sweep() -> None:
@@ -98,21 +87,30 @@ def ask_for_sweep() -> None:
 
 
 def retry(job: Job) -> bool:
-    """Queue a failed or cancelled job afresh; False when it is in another state by now."""
-    return _queue_again(
-        Job.objects.filter(pk=job.pk, state__in=[Job.State.FAILED, Job.State.CANCELLED]),
-        attempts=0,
-        finished_at=None,
-    )
+    """Set a failed or cancelled job going again; False when it is in another state by now.
+
+    What is done of a whole's parts stays done. A part is tried again with its whole, which failed with it.
+    """
+    stopped = Job.objects.filter(state__in=Job.STOPPED_STATES)
+    if stopped.filter(pk=job.pk, whole__state__in=Job.STOPPED_STATES).exists():
+        return retry(job.whole)
+    return parts.resume(stopped.filter(pk=job.pk))
 
 
 def cancel(job: Job) -> bool:
-    """Stop a job that is not finished; False when it is. A running handler learns of it as it reports."""
-    return bool(
-        Job.objects.filter(pk=job.pk, state__in=[Job.State.QUEUED, Job.State.RUNNING]).update(
-            state=Job.State.CANCELLED, finished_at=timezone.now(), not_before=None, **_NO_LEASE
+    """Stop a job that is not finished, with its parts; False when it is. A running handler learns as it reports.
+
+    A part that is cancelled alone fails its whole, which cannot be done without it.
+    """
+    with transaction.atomic():
+        cancelled = Job.objects.filter(pk=job.pk, state__in=Job.UNFINISHED_STATES).update(
+            state=Job.State.CANCELLED, finished_at=timezone.now(), not_before=None, **NO_LEASE
         )
-    )
+        if cancelled:
+            parts.stop([job.pk])
+            if job.whole_id:
+                parts.settle(job.whole_id)
+    return bool(cancelled)
 
 
 # --- doing -------------------------------------------------------------------------------------
@@ -120,7 +118,10 @@ def cancel(job: Job) -> bool:
 
 @dataclass
 class Claim:
-    """A job while this process holds it."""
+    """A job while this process holds it.
+
+    `parts` are the parts its handler asked for last, in that order, all of them done; None before it asked.
+    """
 
     job_id: int
     kind: str
@@ -128,6 +129,8 @@ class Claim:
     attempt: int
     max_attempts: int
     token: uuid.UUID
+    whole_id: int | None = None
+    parts: list[PartDone] | None = None
     _on_report: Callable[[tuple[int, int, str]], None] | None = None
     _progress: tuple[int, int, str] | None = None
     _written_at: float = field(default_factory=time.monotonic)
@@ -170,9 +173,7 @@ class Claim:
 def claim(job_id: int) -> Claim | None:
     """Take a job that is queued and due, or whose lease ran out; None when somebody else has it or had it."""
     now, token = timezone.now(), uuid.uuid4()
-    free = Q(state=Job.State.QUEUED) & (Q(not_before=None) | Q(not_before__lte=now))
-    abandoned = Q(state=Job.State.RUNNING, lease_until__lte=now)
-    taken = Job.objects.filter(free | abandoned, pk=job_id, attempts__lt=F("max_attempts")).update(
+    taken = Job.objects.filter(claimable(now), pk=job_id).update(
         state=Job.State.RUNNING,
         attempts=F("attempts") + 1,
         lease_token=token,
@@ -190,6 +191,8 @@ def claim(job_id: int) -> Claim | None:
         attempt=job.attempts,
         max_attempts=job.max_attempts,
         token=token,
+        whole_id=job.whole_id,
+        parts=parts.find_results(job),
     )
 
 
@@ -204,9 +207,9 @@ def run(job_id: int) -> bool:
 
 
 def run_here(job: Job, *, on_progress: Callable[[Job], None] | None = None, poll_seconds: float = 0.2) -> Job:
-    """Do a job in this process and return it finished, waiting between tries as a worker would.
+    """Do a job and its parts in this process and return it finished, waiting between tries as a worker would.
 
-    `on_progress(job)` is called whenever the job has moved. Where a worker was quicker, this waits for it.
+    `on_progress(job)` is called whenever the job has moved. What a worker took first, this waits for.
     """
 
     def show(progress: tuple[int, int, str]) -> None:
@@ -214,8 +217,15 @@ def run_here(job: Job, *, on_progress: Callable[[Job], None] | None = None, poll
         if on_progress:
             on_progress(job)
 
+    def show_part(progress: tuple[int, int, str]) -> None:
+        done, total, note = progress
+        show((job.progress_done, job.progress_total, f"{note} {done:,} of {total:,}".strip()))
+
     for _ in _moves(job, on_progress):
-        if not _attempt(job.pk, on_report=show):
+        if _attempt(job.pk, on_report=show):
+            continue
+        if not any(_attempt(part_id, on_report=show_part) for part_id in parts.find_free(job)):
+            _take_back(timezone.now())
             time.sleep(poll_seconds)
     return job
 
@@ -263,7 +273,7 @@ def _attempt(
     at_each_extension: Callable[[], None] | None = None,
     on_report: Callable[[tuple[int, int, str]], None] | None = None,
 ) -> bool:
-    """Claim and do a job once; True when this call finished it."""
+    """Claim and do a job once; True when this call finished it or let it wait for its parts."""
     held = claim(job_id)
     if held is None:
         return False
@@ -315,22 +325,33 @@ class _Keeper(threading.Thread):
         self.join(seconds("JOBS_LEASE_SECONDS"))  # a thread that hangs on the database holds up no effect
 
 
-def _finish(held: Claim, effect: registry.Effect | None) -> None:
-    """Write the effect and mark the job done, both or neither. Raises LeaseLost when it is not ours."""
+def _finish(held: Claim, outcome: registry.Effect | Parts | None) -> None:
+    """Write the effect and mark the job done, both or neither; or let it wait for its parts.
+
+    Raises LeaseLost when it is not ours.
+    """
     _reconnect_if_broken()
+    try:
+        if isinstance(outcome, Parts):
+            parts.ask_for(held, outcome)
+            return
+    except ValueError as error:
+        raise PermanentError(str(error)) from error
     with transaction.atomic():
         # First the fence: from here to the commit nobody else can take this row.
         if not held.rows().update(
-            state=Job.State.DONE, finished_at=timezone.now(), error="", **held.progress(), **_NO_LEASE
+            state=Job.State.DONE, finished_at=timezone.now(), error="", **held.progress(), **NO_LEASE
         ):
             raise LeaseLost(f"job {held.job_id}")
-        result = effect() if effect else None
+        result = outcome() if outcome else None
         if result is not None:
             try:
-                result = _as_json(result, f"the result of a job of kind {held.kind!r}")
+                result = as_json(result, f"the result of a job of kind {held.kind!r}")
             except ValueError as error:
                 raise PermanentError(str(error)) from error
             Job.objects.filter(pk=held.job_id).update(result=result)
+        if held.whole_id:  # last, for it holds up the other parts' ends until the commit
+            parts.settle(held.whole_id)
 
 
 def _record_failure(held: Claim, error: BaseException) -> None:
@@ -345,7 +366,7 @@ def _record_failure(held: Claim, error: BaseException) -> None:
     )
     _reconnect_if_broken()
     if held.attempt >= held.max_attempts or isinstance(error, PermanentError):
-        _fail(held.rows(), reason(error))
+        _fail(held.rows(), reason(error), held.whole_id)
         return
     pause = min(seconds("JOBS_RETRY_SECONDS") * 2 ** (held.attempt - 1), LONGEST_RETRY_SECONDS)
     due = timezone.now() + timedelta(seconds=pause)
@@ -355,7 +376,7 @@ def _record_failure(held: Claim, error: BaseException) -> None:
         not_before=due,
         resend_at=due,
         error=reason(error),
-        **_NO_LEASE,
+        **NO_LEASE,
     )
 
 
@@ -364,16 +385,26 @@ def _record_failure(held: Claim, error: BaseException) -> None:
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What one sweep did: hints sent again, jobs taken back, jobs given up."""
+    """What one sweep did: hints sent again, jobs taken back, jobs given up, wholes and parts brought together."""
 
     resent: int
     reclaimed: int
     failed: int
+    settled: int = 0
 
 
 def sweep() -> SweepReport:
     """Find jobs whose message was lost or whose worker died, and set them going again. Safe side by side."""
     now = timezone.now()
+    reclaimed, failed = _take_back(now)
+    settled = parts.settle_forgotten()
+    resent = _resend(now)
+    Heartbeat.objects.update_or_create(name="sweep", defaults={"at": timezone.now()})
+    return SweepReport(resent=resent, reclaimed=reclaimed, failed=failed, settled=settled)
+
+
+def _take_back(now: datetime) -> tuple[int, int]:
+    """Queue again, or fail, what runs without a lease; return how many of each."""
     reclaimed = failed = 0
     for job in Job.objects.filter(state=Job.State.RUNNING, lease_until__lte=now).order_by("lease_until"):
         # The lease may have been extended since: both conditions are asked again in the update.
@@ -382,12 +413,10 @@ def sweep() -> SweepReport:
         )
         why = WORKER_VANISHED.format(attempts=job.attempts, max_attempts=job.max_attempts)
         if job.attempts >= job.max_attempts:
-            failed += _fail(same, why)
+            failed += _fail(same, why, job.whole_id)
         else:
-            reclaimed += _queue_again(same, error=why)
-    resent = _resend(now)
-    Heartbeat.objects.update_or_create(name="sweep", defaults={"at": timezone.now()})
-    return SweepReport(resent=resent, reclaimed=reclaimed, failed=failed)
+            reclaimed += queue_again(same, error=why, **NO_PROGRESS)
+    return reclaimed, failed
 
 
 def sweep_if_overdue() -> None:
@@ -422,40 +451,12 @@ def _lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=seconds("JOBS_LEASE_SECONDS"))
 
 
-def _fail(rows: QuerySet[Job], why: str) -> int:
-    return rows.update(state=Job.State.FAILED, error=why, finished_at=timezone.now(), **_NO_LEASE)
-
-
-def _queue_again(rows: QuerySet[Job], **changes: Any) -> bool:
-    """Put the one job in `rows` at the end of the queue; False when there is none any more."""
-    now = timezone.now()
-    job_id = rows.values_list("pk", flat=True).first()
-    queued = rows.update(
-        state=Job.State.QUEUED,
-        queued_at=now,
-        not_before=None,
-        resend_at=now + timedelta(seconds=seconds("JOBS_RESEND_SECONDS")),
-        progress_done=0,
-        progress_total=0,
-        progress_note="",
-        **changes,
-        **_NO_LEASE,
-    )
-    if queued:
-        transaction.on_commit(partial(send_hint, job_id))
-    return bool(queued)
-
-
-def _as_json(value: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """Return a plain copy that every database stores; raises ValueError for anything JSON does not know."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{what} must be a mapping; it is a {type(value).__name__}")
-    try:
-        return json.loads(json.dumps(dict(value), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{what} is not JSON: {error}; pass plain numbers, texts, lists and mappings"
-        ) from error
+def _fail(rows: QuerySet[Job], why: str, whole_id: int | None) -> int:
+    with transaction.atomic():
+        failed = rows.update(state=Job.State.FAILED, error=why, finished_at=timezone.now(), **NO_LEASE)
+        if failed and whole_id:
+            parts.settle(whole_id)
+    return failed
 
 
 def _reconnect_if_broken() -> None:

@@ -12,14 +12,13 @@ from jobs.services import enqueue
 from modeling.models import DataExport
 
 EXPORT = "export"
-UNFINISHED = (Job.State.QUEUED, Job.State.RUNNING)
 
 
 @transaction.atomic
 def request_export(study: Study, scope: str, *, actor: Any = None) -> Job:
     """Ask for an export of everything the study has gathered by then; one that is under way is returned instead."""
     Study.objects.select_for_update(no_key=True).get(pk=study.pk)  # a double click is one export
-    under_way = list_export_jobs(study).filter(state__in=UNFINISHED, payload__scope=scope).first()
+    under_way = list_export_jobs(study).filter(state__in=Job.UNFINISHED_STATES, payload__scope=scope).first()
     if under_way:
         return under_way
     return enqueue(

@@ -38,3 +38,31 @@ def test_no_row_is_written_by_hand(job_admin, rf):
     assert not job_admin.has_delete_permission(request)
     shown = set(job_admin.get_readonly_fields(request))
     assert shown == {field.name for field in Job._meta.fields} - {"lease_token"}
+
+
+@pytest.fixture
+def whole_of_two():
+    now = timezone.now()
+    whole = Job.objects.create(kind="k", key="w", state="waiting", rounds=1)
+    Job.objects.create(kind="k", key="p1", state="done", finished_at=now, whole=whole, round=1, place=0)
+    Job.objects.create(kind="k", key="p2", whole=whole, round=1, place=1)
+    return whole
+
+
+def test_the_list_shows_how_many_parts_are_done_and_leads_to_them(whole_of_two, admin_client):
+    page = admin_client.get("/admin/jobs/job/?whole__isempty=1").content.decode()
+    link = f"/admin/jobs/job/?whole__id__exact={whole_of_two.pk}"
+    assert f'<a href="{link}">1 of 2 done</a>' in page
+    assert "p2" not in page
+    parts = admin_client.get(link).content.decode()
+    assert parts.count(f">part of {whole_of_two.pk}</a>") == 2
+
+
+def test_a_cancelled_whole_takes_its_parts_with_it(whole_of_two, job_admin, rf):
+    job_admin.cancel_selected(rf.post("/"), Job.objects.filter(pk=whole_of_two.pk))
+    assert job_admin.said == ["1 jobs cancelled."]
+    assert sorted(Job.objects.values_list("key", "state")) == [
+        ("p1", "done"),
+        ("p2", "cancelled"),
+        ("w", "cancelled"),
+    ]

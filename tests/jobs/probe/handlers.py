@@ -6,6 +6,7 @@ import time
 import uuid
 
 from jobs.models import Heartbeat
+from jobs.parts import Part, Parts
 from jobs.registry import handles
 
 
@@ -16,6 +17,16 @@ def slow(claim):
     for step in range(steps):
         time.sleep(0.1)
         claim.report(step + 1, steps, "sleeping")
+    return lambda: note_effect(claim)
+
+
+@handles("probe.whole")
+def whole(claim):
+    """Ask for payload["parts"] parts that take payload["seconds"] each."""
+    if claim.parts is None:
+        payload = {"seconds": claim.payload["seconds"]}
+        numbers = range(claim.payload["parts"])
+        return Parts([Part("probe.slow", f"{claim.job_id} part {n}", payload) for n in numbers])
     return lambda: note_effect(claim)
 
 
