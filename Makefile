@@ -70,7 +70,7 @@ check: setup-dev ## format, lint, types, import rules, migrations, production se
 	[ $$failed -eq 0 ]
 
 lock: $(TOOLS)/bin/uv ## write requirements*.txt from requirements*.in [UPGRADE=1]
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-s3 requirements-dev; do \
 		$(TOOLS)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--no-emit-find-links $(if $(UPGRADE),--upgrade) -o $$name.txt $$name.in || exit 1; \
 		echo "wrote $$name.txt"; \

@@ -1,33 +1,39 @@
 """The calibration questionnaire and the questionnaires of a study; raters' answers are only read."""
 
 import math
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.db.models import Count, QuerySet, prefetch_related_objects
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 
 from annotation.admin import ObjectField, RaterRowAdmin, show_json
 from annotation.admin.parts import PartOfStudies
 from annotation.admin.plain import Setting, make_choice
-from annotation.admin.scoped import StudyScopedAdmin, offer_rows
+from annotation.admin.scoped import StudyScopedAdmin, list_study_ids, offer_rows
 from annotation.admin.steps import offer_setting
+from annotation.errors import Refused
 from annotation.models import Post, Study
 from annotation.permissions import Deed
 from annotation.versions import note_change
+from jobs.models import Job
 
+from .derivation_pages import DerivationForm, TargetForm, build_preview
+from .deriving import DERIVE, describe_origin, list_questions, request_derivation
 from .instrument.faults import InstrumentError
 from .instrument.scoring import CENTRED, ScaleScore
 from .instrument.shipped import load_scoring_key, load_scoring_keys
 from .instrument.texts import MAX_BYTES, build_definition, read_item_texts
 from .models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
 from .selectors import score_response
+from .services import replace_vcq
 
 
 def list_questionnaires(study: Study | None) -> list[tuple[str, str]]:
@@ -89,6 +95,55 @@ class CalibrationQuestionAdmin(PartOfStudies, StudyScopedAdmin):
 
     def get_queryset(self, request):
         return super().get_queryset(request).annotate(n_answers=Count("answers"))
+
+    def get_urls(self):
+        view = self.admin_site.admin_view
+        name = "calibration_calibrationquestion"
+        return [
+            path("derive/", view(self.ask_for_derivation), name=f"{name}_derive"),
+            path("derive/<int:number>/", view(self.show_derivation), name=f"{name}_derived"),
+            *super().get_urls(),
+        ]
+
+    def ask_for_derivation(self, request: HttpRequest) -> HttpResponse:
+        """Have a worker choose questions from a pre-study. No study changes by it."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        sent = (request.POST,) if request.method == "POST" else ()
+        form = DerivationForm(*sent, studies=offer_rows(self.admin_site, Study, request))
+        if form.is_valid():
+            job = request_derivation(form.cleaned_data["study"], form.read_settings())
+            return redirect("admin:calibration_calibrationquestion_derived", job.pk)
+        return self._render(request, "derive", "Derive questions from a pre-study", form=form)
+
+    def show_derivation(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Show which questions were chosen; let a study ask them."""
+        job = Job.objects.filter(pk=number, kind=DERIVE).first()
+        if job is None or job.payload["study"] not in list_study_ids(request, Deed.SET_UP):
+            raise Http404
+        source = Study.objects.filter(pk=job.payload["study"]).first()
+        if source is None:
+            raise Http404
+        targets = offer_rows(self.admin_site, Study, request).exclude(pk=source.pk)
+        form = TargetForm(request.POST if request.method == "POST" else None, studies=targets)
+        if job.state == Job.State.DONE and form.is_valid():
+            target, origin = form.cleaned_data["target"], describe_origin(job.result)
+            try:
+                replace_vcq(target, source, list_questions(job.result), origin=origin, actor=request.user)
+            except Refused as refusal:
+                form.add_error("target", str(refusal))
+            else:
+                n_questions = len(job.result["questions"])
+                messages.success(request, f"'{target.name}' asks these {n_questions} questions now.")
+                address = reverse("admin:calibration_calibrationquestion_changelist")
+                return redirect(f"{address}?study__id__exact={target.pk}")
+        shown = build_preview(job.result) if job.state == Job.State.DONE else {}
+        title = f"Questions derived from {source.name}"
+        return self._render(request, "derived", title, form=form, job=job, source=source, **shown)
+
+    def _render(self, request: HttpRequest, name: str, title: str, **context: Any) -> HttpResponse:
+        context |= {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
+        return TemplateResponse(request, f"admin/calibration/calibrationquestion/{name}.html", context)
 
     def get_readonly_fields(self, request, obj=None):
         """A question that was answered stays what it was."""

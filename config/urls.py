@@ -11,6 +11,7 @@ urlpatterns = [
     path("s/<slug:slug>/", include("annotation.urls")),
     path("dashboard/<slug:slug>/posts/", include("annotation.staff_urls")),
     path("dashboard/", include("modeling.urls")),
+    path("", include("modeling.api.urls")),
     path("accounts/", include("config.accounts.urls")),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),

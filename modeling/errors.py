@@ -13,6 +13,10 @@ class ArtefactDamaged(ModelingError):
     """A fit's file is missing or not the one that was written."""
 
 
+class NothingServes(ModelingError):
+    """A study has no fit that could predict anything."""
+
+
 class DataChanged(ModelingError):
     """The ratings are no longer those a fit saw."""
 

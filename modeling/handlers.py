@@ -7,43 +7,128 @@ from django.utils import timezone
 
 from annotation.models import Study
 from jobs.errors import PermanentError
+from jobs.parts import Part, Parts
 from jobs.registry import Effect, handles
 from jobs.services import Claim, retry
-from modeling.estimators.fitting import FitSettings
+from modeling.estimators.data import FitSettings
 
-from . import flagging, services
+from . import fits, flagging, services
+from .artefacts import delete_file
 from .errors import ModelingError
 from .export.making import ReportAside, make_archive, name_archive, store_export
 from .export.requests import EXPORT
 from .inclusion import INCLUSION, InclusionRule, from_settings
 from .models import FitRun
 from .rehearsals import REHEARSE, find_hindrances
-from .reporting import making
-from .reporting.requests import AGREEMENT, DOCUMENT, EVALUATE, FIT, REFIT, get_agreement, key_of
+from .reporting import cards, making
+from .reporting.requests import (
+    AGREEMENT,
+    CARD,
+    DOCUMENT,
+    EVALUATE,
+    FIT,
+    FIT_UNIT,
+    REFIT,
+    get_agreement,
+    key_of,
+)
 from .reports.document.html import write_html
 from .reports.document.pdf import write_pdf
 from .reports.figures import draw_agreement_figures, draw_evaluation_figures
 from .reports.figures.figure import Figure
 from .reports.figures.render import Drawn, render
+from .scoring import making as scoring
+from .scoring.requests import SCORE, SCORE_PIECE
 from .simulated_raters import Cast, rehearse
 
 
 @handles(FIT)
-def fit_study(claim: Claim) -> Effect:
-    """Fit one study's personalization."""
-    study = Study.objects.get(pk=claim.payload["study"])
-    rule = from_settings(claim.payload["settings"])
-    settings = FitSettings(**{k: v for k, v in claim.payload["settings"].items() if k != INCLUSION})
+def fit_study(claim: Claim) -> Effect | Parts:
+    """Fit one study's personalization: prepare it, have its units done by whoever is free, and put them together."""
+    study, settings, rule = _read_fit(claim)
     try:
-        table, result, artefact, digest = services.compute_fit(study, settings, claim.report, rule)
+        if claim.parts is None:
+            claim.report(0, 1, "reading posts")
+            place = fits.begin(study, settings, rule)
+            return Parts(
+                [
+                    Part(
+                        FIT_UNIT,
+                        f"{FIT_UNIT}:{claim.job_id}:{place['sha256'][:16]}:{name}",
+                        claim.payload | {"begun": place, "unit": name},
+                    )
+                    for name in place["units"]
+                ],
+                note="parts fitted",
+            )
+        done = [part.result or {} for part in claim.parts]
+        finished = fits.finish(study, settings, claim.parts[0].payload["begun"], done)
     except ModelingError as error:
         raise PermanentError(str(error)) from error
 
     def store() -> dict[str, Any]:
-        fit_run = services.store_fit(study, settings, table, result, artefact, digest, rule)
-        return {"fit_run": fit_run.pk}
+        return {"fit_run": services.store_fit(study, settings, finished, rule).pk}
 
     return store
+
+
+@handles(FIT_UNIT)
+def fit_unit(claim: Claim) -> Effect:
+    """Do one unit of a fit: some fittings of one member, for one value or for all."""
+    study, settings, _ = _read_fit(claim)
+    try:
+        done = fits.do(study, settings, claim.payload["begun"], claim.payload["unit"], claim.report)
+    except (ModelingError, ValueError) as error:
+        raise PermanentError(str(error)) from error
+    return lambda: done
+
+
+@handles(SCORE)
+def score_study(claim: Claim) -> Effect | Parts:
+    """Score all posts of a study for all raters a fit knows, in pieces that are done by whoever is free."""
+    fit_run = FitRun.objects.select_related("study").get(pk=claim.payload["fit_run"])
+    try:
+        if claim.parts is None:
+            place = scoring.begin(fit_run, claim.payload["dtype"])
+            return Parts(
+                [
+                    Part(
+                        SCORE_PIECE,
+                        f"{SCORE_PIECE}:{claim.job_id}:{place['sha256'][:16]}:{piece['value']}:{piece['first_post']}",
+                        claim.payload | {"begun": place, "piece": piece},
+                    )
+                    for piece in scoring.list_pieces(fit_run, place)
+                ],
+                note="pieces scored",
+            )
+        done = [part.result or {} for part in claim.parts]
+        finished = scoring.finish(fit_run, claim.parts[0].payload["begun"], done)
+    except (ModelingError, ValueError) as error:
+        raise PermanentError(str(error)) from error
+
+    def store() -> dict[str, Any]:
+        score_run = scoring.store(fit_run, finished)
+        return {"score_run": score_run and score_run.pk}
+
+    return store
+
+
+@handles(SCORE_PIECE)
+def score_piece(claim: Claim) -> Effect:
+    """Score one value of some posts for all raters."""
+    fit_run = FitRun.objects.select_related("study").get(pk=claim.payload["fit_run"])
+    try:
+        done = scoring.score_piece(fit_run, claim.payload["begun"], claim.payload["piece"], claim.report)
+    except (ModelingError, ValueError) as error:
+        raise PermanentError(str(error)) from error
+    return lambda: done
+
+
+def _read_fit(claim: Claim) -> tuple[Study, FitSettings, InclusionRule]:
+    study = Study.objects.get(pk=claim.payload["study"])
+    rule = from_settings(claim.payload["settings"])
+    settings = FitSettings(**{k: v for k, v in claim.payload["settings"].items() if k != INCLUSION})
+    return study, settings, rule
 
 
 @handles(REFIT)
@@ -80,6 +165,14 @@ def evaluate_fit(claim: Claim) -> Effect:
         return {"report": making.store_evaluation(fit_run, measures, figures).pk}
 
     return store
+
+
+@handles(CARD)
+def write_card(claim: Claim) -> Effect | None:
+    """Write the card of a fit."""
+    fit_run = FitRun.objects.select_related("study", "report").get(pk=claim.payload["fit_run"])
+    content, html, pdf = cards.make_card(fit_run)
+    return lambda: {"card": cards.store_card(fit_run, content, html, pdf).pk}
 
 
 @handles(AGREEMENT)
@@ -152,10 +245,11 @@ def erase_files(claim: Claim) -> Effect:
 
 @handles("erase_predictions")
 def erase_predictions(claim: Claim) -> Effect:
-    """Delete the file of a fit that saw answers which were taken back. Safe to run twice."""
+    """Delete the files of a fit that saw answers which were taken back. Safe to run twice."""
 
     def erase() -> None:
-        storages["artefacts"].delete(claim.payload["artefact"])
+        for name in claim.payload.get("names") or [claim.payload["artefact"]]:
+            delete_file(name)
 
     return erase
 

@@ -22,7 +22,7 @@ from calibration.models import CalibrationAnswer, CalibrationQuestion
 from .inclusion import DEFAULT, InclusionRule, select
 
 if TYPE_CHECKING:  # who only reads ratings loads no estimator: it takes more memory than millions of ratings
-    from modeling.estimators.fitting import FitData
+    from modeling.estimators.data import FitData
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -87,7 +87,7 @@ class StudyTable:
         return digest.hexdigest()
 
     def as_fit_data(self) -> FitData:
-        from modeling.estimators.fitting import FitData
+        from modeling.estimators.data import FitData
 
         return FitData(
             ratings=self.ratings,

@@ -1,16 +1,16 @@
 """A report of people and models as text for a terminal."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from .reports.evaluation_tables import name_model, tabulate_agreement
+from .reports.evaluation_tables import tabulate_agreement
+from .reports.names import NEW_POSTS, SAMPLE_NAMES, VIEWS, name_model, order_names
+from .reports.personal_tables import VIEW_NAMES, list_samples
 
 
 def tabulate_differences(measures: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the paired differences with their names written out."""
-    return [
-        row | {"label": f"{name_model(row['of'])} \u2212 {name_model(row['from'])}"}
-        for row in measures["differences"]
-    ]
+    return [row | {"label": _name_difference(row)} for row in measures["differences"]]
 
 
 def write_text(measures: dict[str, Any]) -> str:
@@ -41,14 +41,20 @@ def write_text(measures: dict[str, Any]) -> str:
             {"personalized": measures["personalized"]} if measures["personalized"] else {}
         )
         lines += [
-            f"  {name_model(name):<52} {_fixed(entry['mae']['mae'])}  {_ends(entry['mae']['interval'])}"
-            for name, entry in entries.items()
+            f"  {name_model(name):<54} {_fixed(entry['mae']['mae'])}  {_ends(entry['mae']['interval'])}"
+            for name in order_names(entries)
+            for entry in [entries[name]]
         ]
         lines += ["", "Paired differences over the held-out posts"]
         lines += [
             f"  {row['label']:<75} {_fixed(row['rho'], sign=True)}  {_ends(row['interval'])}"
             for row in tabulate_differences(measures)
         ]
+    if "verdict" in measures:
+        lines += _write_questions(measures)
+        lines += _write_curves(measures)
+        lines += _write_coverage(measures)
+        lines += _write_weights(measures)
     lines += ["", "Distance from the crowd, by value (MAE, standard error)"]
     lines += [
         f"  {row['value']:<32} human {_fixed(row['human_crowd'])} ({_fixed(row['human_crowd_se'])})"
@@ -59,8 +65,88 @@ def write_text(measures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _write_questions(measures: dict[str, Any]) -> Iterator[str]:
+    yield from ("", "PERSONALIZATION", measures["verdict"]["sentence"])
+    yield measures["controls"]["permuted"]["sentence"]
+    for line in measures["could_see"]:
+        yield f"What the model could see: {line}"
+    samples = list_samples(measures)
+    for key, sample in samples.items():
+        yield from (
+            "",
+            f"{SAMPLE_NAMES[key]} ({sample['n_raters']:,} raters, {sample['n_posts']:,} posts, "
+            f"{sample['n_rows']:,} annotations; means over raters, 95 % bootstrap intervals over raters)",
+            f"  {'':<54} {'rho':<5}  {'':<16}  distance",
+        )
+        rows = {row["name"]: row for row in sample["conditions"]}
+        for name in order_names(rows):
+            row = rows[name]
+            yield (
+                f"  {name_model(name):<54} {_fixed(row['rho'])}  {_ends(row['interval'])}  "
+                f"{_fixed(row['mae'])}  {_ends(row['mae_interval'])}"
+            )
+        for row in measures["rater_differences"]:
+            if row["sample"] == key:
+                yield (
+                    f"  {_name_difference(row):<75} rho {_say_difference(row['rho'])}; "
+                    f"distance {_say_difference(row['mae'])}"
+                )
+    if measures["cold_start"]["reason"]:
+        yield from ("", f"New raters: {measures['cold_start']['reason']}.")
+    elif NEW_POSTS not in samples:
+        yield from ("", "New raters, new posts: no new rater rated a held-out post.")
+    if measures["controls"]["absent"]:
+        names = "; ".join(name_model(row["name"]) for row in measures["controls"]["absent"])
+        yield from ("", f"Not beside it, for this fit did not compute: {names}.")
+
+
+def _write_curves(measures: dict[str, Any]) -> Iterator[str]:
+    for kind, curve in measures["curves"].items():
+        yield from ("", f"Personalized minus consensus for new raters, by {kind}")
+        if curve["reason"]:
+            yield f"  None: {curve['reason']}."
+        for point in curve["points"]:
+            yield (
+                f"  {point['count']:>6,} {kind:<8} rho {_say_difference(point['rho'])}; "
+                f"distance {_say_difference(point['mae'])}"
+            )
+
+
+def _write_coverage(measures: dict[str, Any]) -> Iterator[str]:
+    found = measures["coverage"]
+    yield from ("", f"Ratings within their {found['level']:.0%} prediction interval")
+    for view in VIEWS:
+        row = found[view]
+        yield (
+            f"  {VIEW_NAMES[view]:<14} none: {row['reason']}"
+            if row["reason"]
+            else f"  {VIEW_NAMES[view]:<14} {_fixed(row['coverage'])}  {_ends(row['interval'])}  "
+            f"{_fixed(row['width'])} scale points wide, {row['ratings']:,} ratings"
+        )
+
+
+def _write_weights(measures: dict[str, Any]) -> Iterator[str]:
+    found = measures["weights"]
+    yield from ("", "Weights of the blend (known raters, new raters)")
+    if found["reason"]:
+        yield f"  None: {found['reason']}."
+    for place, name in enumerate(found["members"]):
+        known, new = (None if found[view] is None else found[view][place] for view in VIEWS)
+        yield f"  {name_model(name):<54} {_fixed(known)}  {_fixed(new)}"
+
+
+def _name_difference(row: dict[str, Any]) -> str:
+    return f"{name_model(row['of'])} \u2212 {name_model(row['from'])}"
+
+
+def _say_difference(found: dict[str, Any]) -> str:
+    return (
+        f"{_fixed(found['difference'], sign=True)} {_ends(found['interval'])} {found['direction']}".rstrip()
+    )
+
+
 def _line(label: str, rho: float | None, interval: list[float | None], posts: int, undefined: int) -> str:
-    return f"  {label:<52} {_fixed(rho)}  {_ends(interval)}  {posts} posts, {undefined} undefined"
+    return f"  {label:<54} {_fixed(rho)}  {_ends(interval)}  {posts} posts, {undefined} undefined"
 
 
 def _fixed(number: float | None, *, sign: bool = False) -> str:

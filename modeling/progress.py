@@ -24,10 +24,16 @@ class Progress:
         self.began = time.monotonic()
         self.written = self.began
         self.is_over = False
+        self.last: tuple[int, int] | None = None
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         is_last = done >= total
+        if (done, total) == self.last and is_last:
+            return  # the end of a count is told once
+        if self.is_over and self.last and (done < self.last[0] or total != self.last[1]):
+            self.is_over, self.began = False, now  # what is counted now is another round
+        self.last = (done, total)
         if self.is_over or (not is_last and now - self.written < self.every_seconds):
             return
         self.written, self.is_over = now, is_last

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from django.core.files.storage import storages
 from django.db import transaction
 from django.db.models import Q
 
@@ -14,15 +15,16 @@ from annotation.models import Study
 from annotation.versions import get_code_version
 from jobs.models import Job
 from jobs.services import enqueue
-from modeling.estimators.fitting import FitResult, FitSettings, fit
+from modeling.estimators.data import FitSettings
 
-from .artefacts import PREDICTION, save_arrays
 from .errors import NotEnoughData
+from .fits import Finished, begin, do, finish
 from .inclusion import DEFAULT, InclusionRule, as_settings, describe, still_count
-from .matrices import StudyTable, load_table
-from .models import FitRun, PostScore, Report
+from .matrices import load_table
+from .models import FitRun, FittedFile, PostScore, Report
 from .outdated import mark_outdated
 from .reporting.requests import EVALUATE, FIT, request_agreement
+from .scratch import forget
 
 OnProgress = Callable[[int, int, str], None]
 
@@ -72,7 +74,15 @@ def enqueue_fit(order: FitOrder) -> Job:
 
 
 def _clear_the_way(key: str) -> None:
-    """Forget a fit of the very ratings there are now that was marked as outdated: whoever left was not in it."""
+    """Forget what stands in the way of a fit of the very ratings there are now.
+
+    A fit that was marked as outdated: whoever left was not in it. A job that stopped and cannot be taken up where
+    it was, because what it had begun is gone.
+    """
+    for job in Job.objects.filter(key=f"{FIT}:{key}", state__in=Job.STOPPED_STATES):
+        part = job.parts.first()
+        if part and not storages["artefacts"].exists(part.payload["begun"]["name"]):
+            job.delete()
     for fit_run in FitRun.objects.filter(key=key).exclude(outdated_at=None):
         Job.objects.filter(Q(key=f"{FIT}:{key}") | Q(key__startswith=f"{EVALUATE}:{key}:")).delete()
         fit_run.delete()
@@ -87,81 +97,68 @@ def request_evaluation(fit_run: FitRun) -> Job:
 
 
 def compute_fit(
-    study: Study, settings: FitSettings, report: OnProgress, rule: InclusionRule = DEFAULT
-) -> tuple[StudyTable, FitResult, str, str]:
-    """Fit the study and write the held-out predictions to the artefact storage; no row is touched.
-
-    Returns the ratings, the result, and the artefact's name and hash. Raises NotEnoughData when the data
-    is too small in a way that only the fit can see.
-    """
-    table = load_table(study, rule)
-    try:
-        result = fit(table.as_fit_data(), settings, report=report)
-    except ValueError as error:
-        raise NotEnoughData(f"Study '{study.slug}' cannot be fitted: {error}") from error
-    name, digest = save_arrays(
-        f"fit-{study.slug}",
-        test_rows=result.test_rows,
-        enrollment_ids=np.array(table.enrollment_ids),
-        scored_post_ids=np.array(table.post_ids)[result.scored_posts],
-        scores=result.scores,
-        consensus_scores=result.consensus_scores.astype(np.float32),
-        importances=result.importances.astype(np.float32),
-        **{f"{PREDICTION}{key}": value.astype(np.float32) for key, value in result.predictions.items()},
-    )
-    return table, result, name, digest
+    study: Study,
+    settings: FitSettings,
+    rule: InclusionRule = DEFAULT,
+    report: OnProgress = lambda *progress: None,
+) -> Finished:
+    """Do all steps of a fit here, one after the other; no row is touched. Raises as `begin`."""
+    place = begin(study, settings, rule)
+    done = [do(study, settings, place, name, report) for name in place["units"]]
+    return finish(study, settings, place, done)
 
 
 @transaction.atomic
 def store_fit(
-    study: Study,
-    settings: FitSettings,
-    table: StudyTable,
-    result: FitResult,
-    artefact: str,
-    digest: str,
-    rule: InclusionRule = DEFAULT,
+    study: Study, settings: FitSettings, finished: Finished, rule: InclusionRule = DEFAULT
 ) -> FitRun:
-    """Store a fit and what its consensus says of each post; ask for its report and for that of the people.
+    """Store a fit with its files and what its consensus says of each post; ask for its report and that of the people.
 
     The same data and settings are stored once. A fit that was overtaken by a withdrawal or an exclusion is
     outdated at once.
     """
+    begun, result = finished.begun, finished.result
+    prepared = begun.prepared
     whole = asdict(settings) | as_settings(rule)
     fit_run, is_new = FitRun.objects.get_or_create(
-        key=hash_fit(study, table.data_hash, whole),
+        key=hash_fit(study, begun.data_hash, whole),
         defaults={
             "study": study,
             "settings": whole,
-            "data_hash": table.data_hash,
+            "method": settings.method,
+            "data_hash": begun.data_hash,
             "code_version": get_code_version(),
-            "consensus_name": result.consensus_name,
-            "holdout_post_ids": [table.post_ids[post] for post in np.flatnonzero(result.held_out)],
+            "consensus_name": prepared.consensus_name,
+            "holdout_post_ids": [begun.post_ids[post] for post in np.flatnonzero(prepared.held_out)],
             "feature_names": list(result.feature_names),
             "notes": list(result.notes),
-            "n_raters": len(table.enrollment_ids),
-            "n_annotations": len(table.posts),
-            "has_simulated": table.n_simulated > 0,
-            "artefact": artefact,
-            "artefact_sha256": digest,
+            "n_raters": len(begun.enrollment_ids),
+            "n_annotations": begun.n_annotations,
+            "has_simulated": begun.n_simulated > 0,
+            "artefact": finished.artefact,
+            "artefact_sha256": finished.digest,
         },
     )
     if is_new:
+        FittedFile.objects.bulk_create(
+            FittedFile(fit_run=fit_run, **file.as_row()) for file in finished.files
+        )
         PostScore.objects.bulk_create(
             (
                 PostScore(
                     fit_run=fit_run,
                     post_id=post_id,
-                    scores=tuple(result.consensus_scores[post]),
-                    is_out_of_fold=bool(result.consensus_out_of_fold[post]),
+                    scores=tuple(prepared.post_scores[post]),
+                    is_out_of_fold=bool(prepared.out_of_fold[post]),
                 )
-                for post, post_id in enumerate(table.post_ids)
+                for post, post_id in enumerate(begun.post_ids)
             ),
             batch_size=1000,
         )
-    if not still_count(study, rule, table.enrollment_ids):
+    if not still_count(study, rule, begun.enrollment_ids):
         mark_outdated(FitRun.objects.filter(pk=fit_run.pk))
     else:
         request_evaluation(fit_run)
     request_agreement(study, rule)
+    forget(finished.scratch)
     return fit_run

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from . import retention
+from . import retention, scratch
 from .reporting.requests import refresh_live_reports as refresh_reports
 
 
@@ -17,3 +17,9 @@ def remind_of_retention() -> None:
 def refresh_live_reports() -> None:
     """Have the figures of running studies follow their people. Safe to run twice."""
     refresh_reports()
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def clear_scratch() -> None:
+    """Delete files of work that never came to its end. Safe to run twice."""
+    scratch.clear_scratch()

@@ -18,7 +18,7 @@ from .views import (
     versions,
     watch,
 )
-from .views.results import asking, pages
+from .views.results import asking, model, pages
 
 app_name = "modeling"
 
@@ -28,6 +28,11 @@ urlpatterns = [
     path("<slug:slug>/agreement/", pages.show_agreement, name="agreement"),
     path("<slug:slug>/models/", pages.show_models, name="models"),
     path("<slug:slug>/personalization/", pages.show_personalization, name="personalization"),
+    path("<slug:slug>/model/", model.show_model, name="model"),
+    path("<slug:slug>/model/score/", model.score, name="model_score"),
+    path("<slug:slug>/model/work/<int:pk>/cancel/", model.cancel_work, name="model_cancel"),
+    path("<slug:slug>/model/work/<int:pk>/retry/", model.retry_work, name="model_retry"),
+    path("<slug:slug>/model/scores/<int:pk>/scores.parquet", model.download_scores, name="model_scores"),
     path("<slug:slug>/values/", pages.show_values, name="values"),
     path("<slug:slug>/refresh/", asking.refresh, name="refresh"),
     path("<slug:slug>/fit/", asking.fit, name="fit"),
@@ -38,6 +43,7 @@ urlpatterns = [
     path("<slug:slug>/disputed/", posts.show_disputed, name="disputed"),
     path("<slug:slug>/post/<int:pk>/", posts.show_post, name="post"),
     path("<slug:slug>/planning/", planning.show_planning, name="planning"),
+    path("<slug:slug>/model/<int:pk>/card.<slug:extension>", document.show_model_card, name="model_card"),
     path("<slug:slug>/report/", document.show_document, name="report"),
     path("<slug:slug>/report/make/", document.make_document, name="report_make"),
     path("<slug:slug>/report/report.<slug:extension>", document.document_file, name="report_file"),

@@ -33,6 +33,8 @@ NOT_PASSED_ON = (
     *(
         "DATABASE_URL",
         "REDIS_URL",
+        "ARTEFACTS_URL",
+        "ARTEFACT_CACHE_MB",
         "PRODUCTION",
         "DEBUG",
         "SECRET_KEY",

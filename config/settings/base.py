@@ -14,6 +14,8 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from config.artefact_storage import describe_storage
+
 BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()
 
@@ -146,6 +148,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 6 * 60 * 60.0,  # more often than once a day: a reminder is given once
         "options": {"expires": 60 * 60.0},
     },
+    "scratch": {
+        "task": "modeling.tasks.clear_scratch",
+        "schedule": 6 * 60 * 60.0,
+        "options": {"expires": 60 * 60.0},
+    },
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 if REDIS_URL:
@@ -253,15 +260,22 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": MANIFEST},
     # What a fit leaves behind. Every worker must reach it; the row that points at a file holds its hash.
-    "artefacts": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": read("str", "ARTEFACT_DIR", str(VAR_DIR / "artefacts"))},
-    },
+    "artefacts": describe_storage(
+        read_url("ARTEFACTS_URL", ("s3",)), read("str", "ARTEFACT_DIR", str(VAR_DIR / "artefacts"))
+    ),
 }
+# What this machine keeps of a bucket's files, so that a process reads each once.
+ARTEFACT_CACHE_MB = read("int", "ARTEFACT_CACHE_MB", 4096)
+if ARTEFACT_CACHE_MB < 1:
+    raise ImproperlyConfigured(
+        f"The environment variable ARTEFACT_CACHE_MB must be at least 1, not {ARTEFACT_CACHE_MB}."
+    )
 
 PROLIFIC_COMPLETION_URL = read(
     "str", "PROLIFIC_COMPLETION_URL", "https://app.prolific.com/submissions/complete"
 )
+
+SCORING_API = read("bool", "SCORING_API", True)  # off where another process, or none, is to serve it
 
 # --- security ----------------------------------------------------------------------------------
 

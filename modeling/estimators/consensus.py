@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
+from .reader import PARTS, from_pipeline
 from .splitting import deal_folds
 
 Floats = NDArray[np.float64]
@@ -27,10 +28,11 @@ def build_text_regressor() -> Pipeline:
 
     The penalty is chosen by efficient leave-one-out on the posts it is fitted to.
     """
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, strip_accents="unicode")
-    parts = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2)
+    rarest = {"words": 1, "parts": 2}  # posts that must share a term
     return make_pipeline(
-        FeatureUnion([("words", words), ("parts", parts)]),
+        FeatureUnion(
+            [(name, TfidfVectorizer(min_df=rarest[name], **settings)) for name, settings in PARTS.items()]
+        ),
         RidgeCV(alphas=RIDGE_PENALTIES, alpha_per_target=True),
     )
 
@@ -62,6 +64,8 @@ class TextConsensus:
         Predictions for every post, clipped to the scale.
     out_of_fold_ : ndarray of shape (n_posts,)
         Whether the prediction is out of fold (the post was one to fit to).
+    reader_ : TextReader
+        Reads posts that are not here.
     """
 
     name = "text"
@@ -107,19 +111,24 @@ class TextConsensus:
                 "a consensus from text needs at least two posts to fit to that have text and ratings of every value; "
                 f"there are {len(usable)}. Load more posts or texts, or hold fewer posts out."
             )
-        scores = self._predict(texts, means, usable, np.arange(len(texts)))
+        regressor = self._fit_regressor(texts, means, usable)
+        self.reader_ = from_pipeline(regressor, scale)
+        scores = _as_table(regressor.predict(texts), means.shape[1])
         folds = deal_folds(len(usable), min(self.n_folds, len(usable)), rng=self.rng)
         for fold in range(folds.max() + 1):
             seen, unseen = usable[folds != fold], usable[folds == fold]
             if len(seen) > 1:
-                scores[unseen] = self._predict(texts, means, seen, unseen)
+                regressor = self._fit_regressor(texts, means, seen)
+                scores[unseen] = _as_table(
+                    regressor.predict([texts[post] for post in unseen]), means.shape[1]
+                )
             else:
                 scores[unseen] = means[seen].mean(axis=0)
         self.post_scores_ = np.clip(scores, *scale)
         self.out_of_fold_ = np.isin(np.arange(len(texts)), usable)
         return self
 
-    def _predict(self, texts: Sequence[str], means: Floats, seen: Ints, wanted: Ints) -> Floats:
+    def _fit_regressor(self, texts: Sequence[str], means: Floats, seen: Ints) -> Pipeline:
         regressor = build_text_regressor()
         try:
             regressor.fit([texts[post] for post in seen], means[seen])
@@ -128,12 +137,15 @@ class TextConsensus:
                 f"the texts of {len(seen)} posts to fit to share too little to learn from ({error}); load more "
                 "posts, or load them without text"
             ) from error
-        predictions = regressor.predict([texts[post] for post in wanted])
-        return np.asarray(predictions, dtype=np.float64).reshape(len(wanted), means.shape[1])
+        return regressor
 
     def predict(self, raters: Ints, posts: Ints) -> Floats:
         """The consensus for each (rater, post) pair, shape (n_pairs, n_values); the rater plays no part."""
         return self.post_scores_[posts]
+
+
+def _as_table(predicted: Floats, n_values: int) -> Floats:
+    return np.asarray(predicted, dtype=np.float64).reshape(len(predicted), n_values)
 
 
 class PanelConsensus:
@@ -164,6 +176,7 @@ class PanelConsensus:
         Parameters
         ----------
         raters, posts : ndarrays of shape (n_rows,)
+            Raters who are not among them are shown the mean of all who are.
         ratings : ndarray of shape (n_rows, n_values)
         n_posts : int
         """

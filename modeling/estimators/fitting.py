@@ -1,266 +1,260 @@
-"""One fit from ratings to held-out predictions: split, consensus, calibration, forests."""
+"""One fit from ratings to held-out predictions, in three steps: prepare, do every unit, assemble.
+
+The steps hand over plain arrays, so a fit may run in one process or over many machines and come out the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import calibration
-from .calibration import RaterFeatures
-from .consensus import Consensus, PanelConsensus, TextConsensus
-from .forest import ForestPerValue
-from .splitting import hold_out_posts
+from .blending import Blend, Intervals, Medians, choose_blend, prediction_intervals
+from .data import BLEND, FOREST, LEVEL, FitData, FitSettings, Floats, Ints
+from .members.base import Arrays
+from .plan import COLD, COLD_NO_PERSON, MAIN, NO_PERSON, PERMUTED, PERSON, Task, consensus_of, plan_tasks
+from .prepared import Prepared, prepare
+from .units import (
+    CURVE_MEMBERS,
+    KNOWN,
+    MEMBERS,
+    NEW,
+    Piece,
+    ProgressReport,
+    do_unit,
+    join_predictions,
+    list_units,
+)
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """Everything a fit can be told; stored with it. The forest's numbers are the founding paper's."""
-
-    seed: int = 1
-    holdout_share: float = 0.28
-    n_trees: int = 500
-    max_features: float = 1 / 3
-    min_rows_in_leaf: int = 5
-    n_consensus_folds: int = 5
-    n_calibration_cells: int = 25
-    calibration_post_share: float = 0.35
-
-
-@dataclass(frozen=True)
-class FitData:
-    """What a fit sees.
-
-    Attributes
-    ----------
-    ratings : ndarray of shape (n_rows, n_values); NaN where a value was not shown
-    raters, posts : ndarrays of shape (n_rows,), codes
-    n_raters, n_posts : int
-    value_keys : names of the values, in order
-    texts : one text per post; all empty where the posts have none
-    scale : (lowest, highest) rating
-    answers : ndarray of shape (n_raters, n_questions) or None
-        Answers to the calibration questionnaire; NaN where unanswered.
-    question_names : names of the questions
-    """
-
-    ratings: Floats
-    raters: Ints
-    posts: Ints
-    n_raters: int
-    n_posts: int
-    value_keys: tuple[str, ...]
-    texts: tuple[str, ...]
-    scale: tuple[int, int]
-    answers: Floats | None = None
-    question_names: tuple[str, ...] = ()
+PERSONALIZED = "personalized"
+COVERAGE = 0.8  # of prediction intervals
+CONTROLS = (PERSON, PERMUTED)
+Predictions = dict[str, Floats]
+Bounds = tuple[Floats, Floats]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FitResult:
-    """What a fit leaves behind.
+    """What a fit leaves behind, beside the files of its members.
 
     Attributes
     ----------
-    held_out, set_aside : ndarrays of bool, shape (n_posts,)
-        The holdout; posts whose ratings served as calibration answers.
-    consensus_name : the consensus that fed the forests
-    consensus_scores : ndarray of shape (n_posts, n_values)
-    consensus_out_of_fold : ndarray of bool, shape (n_posts,)
-    test_rows : rows of the data that lie in the holdout
-    predictions : name to ndarray of shape (len(test_rows), n_values); 'personalized' is among them
-    scored_posts : the posts of `scores`
-    scores : ndarray of shape (n_raters, n_scored_posts, n_values), float32
-        What each rater would see in each held-out post, asked or not.
-    feature_names : names of the forest's features
+    prepared : what was held out, and the consensus
+    test_rows : rows of the data on held-out posts, by raters who are known
+    predictions : name to ndarray of shape (len(test_rows), n_values); 'personalized' is what serves
+    intervals : lower and upper bounds of 'personalized', in which four of five ratings should lie
+    new_rows, new_predictions, new_intervals : the same for raters of whom only the answers are known, on all posts
+    curves : "answers" and "raters" to count to predictions over `new_rows`
+    blends : "known" and "new" to what 'personalized' is made of
+    bounds : "known" and "new" to what the intervals are made by
+    feature_names : of the forests that serve
     importances : ndarray of shape (n_values, n_features)
-        The features' shares in what each value's personalized forest learnt, as in `ForestPerValue`.
-    notes : sentences for the report: what the model could see and what stood in
+        The features' shares in what each value's forest learnt.
+    notes : sentences for the report
     """
 
-    held_out: NDArray[np.bool_]
-    set_aside: NDArray[np.bool_]
-    consensus_name: str
-    consensus_scores: Floats
-    consensus_out_of_fold: NDArray[np.bool_]
+    prepared: Prepared
     test_rows: Ints
-    predictions: dict[str, Floats]
-    scored_posts: Ints
-    scores: NDArray[np.float32]
+    predictions: Predictions
+    intervals: Bounds
+    new_rows: Ints
+    new_predictions: Predictions
+    new_intervals: Bounds
+    curves: Mapping[str, Mapping[int, Floats]]
+    blends: Mapping[str, Blend]
+    bounds: Mapping[str, Intervals]
     feature_names: tuple[str, ...]
     importances: Floats
     notes: tuple[str, ...]
+
+    def pack(self) -> Arrays:
+        """Return what reports are computed from, as plain arrays; names are those that reports know."""
+        low, high = self.intervals
+        new_low, new_high = self.new_intervals
+        arrays: Arrays = {
+            "test_rows": self.test_rows,
+            "new_rows": self.new_rows,
+            "consensus_scores": self.prepared.post_scores,
+            "importances": self.importances,
+            "interval_low": low,
+            "interval_high": high,
+            "new_interval_low": new_low,
+            "new_interval_high": new_high,
+            "member_names": np.array(list(self.blends[KNOWN].names)),
+            **{f"weights_{view}": blend.weights for view, blend in self.blends.items()},
+            **{f"prediction_{name}": predicted for name, predicted in self.predictions.items()},
+            **{f"new_prediction_{name}": predicted for name, predicted in self.new_predictions.items()},
+        }
+        for kind, curve in self.curves.items():
+            arrays[f"curve_{kind}"] = np.array(sorted(curve))
+            arrays |= {f"curve_{kind}_{count}": predicted for count, predicted in curve.items()}
+        return {
+            name: array.astype(np.float32) if array.dtype == np.float64 else array
+            for name, array in arrays.items()
+        }
 
 
 def fit(
     data: FitData,
     settings: FitSettings,
     *,
-    report: Callable[[int, int, str], None] = lambda done, total, note: None,
+    report: ProgressReport = lambda done, total, note: None,
+    n_threads: int = 1,
 ) -> FitResult:
-    """Hold posts out, fit one forest per value to the others, and predict the held-out ones.
+    """Do all steps here, one after the other.
 
     Raises
     ------
     ValueError
         If there are too few posts, raters or ratings, saying how many are needed.
     """
-    n_values = len(data.value_keys)
-    n_steps = 2 * n_values + 1
-    split_rng, consensus_rng, calibration_rng = np.random.default_rng(settings.seed).spawn(3)
-    report(0, n_steps, "reading posts")
-    set_aside = _set_posts_aside(data, settings, split_rng)
-    held_out = np.zeros(data.n_posts, dtype=np.bool_)
-    free = np.flatnonzero(~set_aside)
-    held_out[free] = hold_out_posts(len(free), settings.holdout_share, rng=split_rng)
-    to_fit = ~held_out & ~set_aside
-    _check_values_are_rated(data, to_fit)
+    prepared = prepare(data, settings)
+    units = list_units(prepared, settings)
+    pieces = {}
+    for done, unit in enumerate(units):
+        report(done, len(units), unit.name)
+        pieces[unit.name] = do_unit(prepared, settings, unit, n_threads=n_threads)
+    report(len(units), len(units), "assembling")
+    return assemble(prepared, settings, pieces)
 
-    consensus = _fit_consensus(data, to_fit, settings, consensus_rng)
-    seen = consensus.predict(data.raters, data.posts)
-    of_rater = _describe_raters(data, seen, to_fit, set_aside, settings, calibration_rng)
 
-    fit_rows = np.flatnonzero(to_fit[data.posts])
-    test_rows = np.flatnonzero(held_out[data.posts])
-    if not len(fit_rows) or not len(test_rows):
-        raise ValueError(
-            "no rating lies among the posts to fit to or among the held-out ones; load more ratings"
-        )
-    features = np.hstack([seen, of_rater.per_row])
-    scored_posts = np.flatnonzero(held_out)
-    pair_raters = np.repeat(np.arange(data.n_raters), len(scored_posts))
-    pair_posts = np.tile(scored_posts, data.n_raters)
-    pair_features = np.hstack([consensus.predict(pair_raters, pair_posts), of_rater.per_rater[pair_raters]])
+def assemble(prepared: Prepared, settings: FitSettings, pieces: Mapping[str, Piece]) -> FitResult:
+    """Choose the weights of the members and make the predictions of the blend, from the pieces of all units."""
+    units = list_units(prepared, settings)
+    tasks = plan_tasks(prepared, settings)
+    of_member = join_predictions(units, pieces)
+    blends = {view: _choose(prepared, tasks, of_member, settings, view) for view in (KNOWN, NEW)}
+    bounds = {view: _fit_bounds(prepared, tasks, of_member, blends[view], view) for view in (KNOWN, NEW)}
 
-    report(1, n_steps, "fitting a forest per value")
-    forest = ForestPerValue(
-        n_trees=settings.n_trees,
-        max_features=settings.max_features,
-        min_rows_in_leaf=settings.min_rows_in_leaf,
-        seed=settings.seed,
-    )
-    personalized, scored = forest.fit_predict(
-        features[fit_rows],
-        data.ratings[fit_rows],
-        [features[test_rows], pair_features],
-        report=lambda done, total: report(1 + done, n_steps, f"value {done} of {total} fitted"),
-    )
-    importances = forest.importances_
-    (without_person,) = forest.fit_predict(
-        seen[fit_rows],
-        data.ratings[fit_rows],
-        [seen[test_rows]],
-        report=lambda done, total: report(
-            1 + n_values + done, n_steps, f"value {done} of {total} without the person"
-        ),
-    )
+    def predict(task: Task, blend: Blend) -> Predictions:
+        """Every prediction of a task by its name."""
+        consensus = consensus_of(prepared, task)[task.predict_rows]
+        found = {prepared.consensus_name: consensus}
+        members = {name: held[task.name] for name, held in of_member.items() if task.name in held}
+        found |= members
+        return found | {PERSONALIZED: blend.predict(found)}
+
+    main = tasks[MAIN]
+    predictions = predict(main, blends[KNOWN])
+    predictions[f"{prepared.consensus_name}_forest"] = of_member[FOREST][NO_PERSON]
+    predictions |= {name: of_member[FOREST][name] for name in CONTROLS}
+    intervals = bounds[KNOWN].apply(predictions[PERSONALIZED])
+    new_rows = np.empty(0, dtype=np.intp)
+    new_predictions: Predictions = {}
+    nothing = np.empty((0, len(prepared.value_keys)))
+    new_intervals = (nothing, nothing)
+    if cold := tasks.get(COLD):
+        new_rows = cold.predict_rows
+        new_predictions = predict(cold, blends[NEW])
+        new_predictions[f"{prepared.consensus_name}_forest"] = of_member[FOREST][COLD_NO_PERSON]
+        new_intervals = bounds[NEW].apply(new_predictions[PERSONALIZED])
+    importances = [pieces[unit.name].importances for unit in units if unit.member == FOREST]
     return FitResult(
-        held_out=held_out,
-        set_aside=set_aside,
-        consensus_name=consensus.name,
-        consensus_scores=consensus.post_scores_,
-        consensus_out_of_fold=consensus.out_of_fold_,
-        test_rows=test_rows,
-        predictions={
-            consensus.name: seen[test_rows],
-            f"{consensus.name}_forest": without_person,
-            "personalized": personalized,
-        },
-        scored_posts=scored_posts,
-        scores=scored.reshape(data.n_raters, len(scored_posts), n_values).astype(np.float32),
-        feature_names=(*(f"{consensus.name}: {key}" for key in data.value_keys), *of_rater.names),
-        importances=importances,
-        notes=_describe(data, consensus, of_rater, held_out, set_aside),
+        prepared=prepared,
+        test_rows=main.predict_rows,
+        predictions=predictions,
+        intervals=intervals,
+        new_rows=new_rows,
+        new_predictions=new_predictions,
+        new_intervals=new_intervals,
+        curves=_draw_curves(tasks, of_member),
+        blends=blends,
+        bounds=bounds,
+        feature_names=_name_features(prepared),
+        importances=np.array([row for row in importances if row is not None]),
+        notes=(*prepared.notes, *_describe(blends, settings, tasks)),
     )
 
 
-def _check_values_are_rated(data: FitData, to_fit: NDArray[np.bool_]) -> None:
-    ratings = data.ratings[to_fit[data.posts]]
-    unrated = [key for key, column in zip(data.value_keys, ratings.T, strict=True) if np.isnan(column).all()]
-    if unrated:
-        raise ValueError(
-            f"no post to fit to has a rating of {', '.join(unrated)}; load more ratings or hold fewer posts out"
-        )
+def _gather_folds(
+    prepared: Prepared,
+    tasks: Mapping[str, Task],
+    of_member: Mapping[str, Mapping[str, Floats]],
+    names: Sequence[str],
+    view: str,
+) -> tuple[Ints, Predictions]:
+    """Rows that were predicted by models which did not see them, and what the consensus and the members said."""
+    folds = [task for name, task in tasks.items() if name.startswith(f"{view}_fold_")]
+    rows = np.concatenate([np.empty(0, dtype=np.intp), *(task.predict_rows for task in folds)])
+    nothing = np.empty((0, len(prepared.value_keys)))
+    consensus = [consensus_of(prepared, task)[task.predict_rows] for task in folds]
+    return rows, {prepared.consensus_name: np.concatenate([prepared.consensus[:0], *consensus])} | {
+        name: np.concatenate([nothing, *(of_member[name][task.name] for task in folds)]) for name in names
+    }
 
 
-def _set_posts_aside(data: FitData, settings: FitSettings, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Without a questionnaire, and where everyone rated the same posts, some of these serve as one."""
-    set_aside = np.zeros(data.n_posts, dtype=np.bool_)
-    is_stand_in = data.answers is None and calibration.is_dense(data.raters, data.posts, data.ratings)
-    if is_stand_in and data.n_posts >= 6 and data.n_raters >= 3:
-        n_aside = max(round(settings.calibration_post_share * data.n_posts), 1)
-        set_aside[rng.permutation(data.n_posts)[:n_aside]] = True
-    return set_aside
-
-
-def _fit_consensus(
-    data: FitData, to_fit: NDArray[np.bool_], settings: FitSettings, rng: np.random.Generator
-) -> Consensus:
-    if any(text.strip() for text in data.texts):
-        return TextConsensus(n_folds=settings.n_consensus_folds, rng=rng).fit(
-            data.texts, data.ratings, data.posts, to_fit, data.scale
-        )
-    return PanelConsensus(rng=rng).fit(data.raters, data.ratings, data.posts, data.n_posts)
-
-
-def _describe_raters(
-    data: FitData,
-    seen: Floats,
-    to_fit: NDArray[np.bool_],
-    set_aside: NDArray[np.bool_],
+def _choose(
+    prepared: Prepared,
+    tasks: Mapping[str, Task],
+    of_member: Mapping[str, Mapping[str, Floats]],
     settings: FitSettings,
-    rng: np.random.Generator,
-) -> RaterFeatures:
-    if data.answers is not None:
-        return calibration.from_answers(data.answers, data.question_names, data.raters)
-    if set_aside.any():
-        return calibration.from_dense_posts(
-            data.raters,
-            data.posts,
-            data.ratings,
-            np.flatnonzero(set_aside),
-            n_cells=settings.n_calibration_cells,
-            value_keys=data.value_keys,
+    view: str,
+) -> Blend:
+    members = MEMBERS[settings.method]
+    rows, predictions = _gather_folds(prepared, tasks, of_member, members, view)
+    if settings.method == BLEND or not len(rows):
+        rng = np.random.default_rng([settings.seed, len(rows)])
+        return choose_blend(
+            predictions,
+            prepared.ratings[rows],
+            prepared.raters[rows],
+            prepared.posts[rows],
+            rng=rng,
+            alike=LEVEL,
         )
-    return calibration.from_residuals(
-        data.raters, data.posts, data.ratings, seen, to_fit, data.value_keys, rng=rng
+    names = tuple(predictions)
+    nothing = np.full(len(names) + 1, np.nan)
+    return Blend(
+        names=names,
+        weights=np.eye(len(names))[-1],
+        medians=Medians(np.empty(0), np.empty(0)),
+        rho=nothing,
+        mse=nothing,
+        mae=nothing,
+        n_rows=len(rows),
+        n_undefined=0,
+        reason=f"'{settings.method}' alone, as was asked for.",
     )
 
 
-def _describe(
-    data: FitData,
-    consensus: Consensus,
-    of_rater: RaterFeatures,
-    held_out: NDArray[np.bool_],
-    set_aside: NDArray[np.bool_],
-) -> tuple[str, ...]:
-    n_to_fit = int((~held_out & ~set_aside).sum())
-    notes = [
-        f"Consensus '{consensus.name}': {consensus.description}.",
-        f"Calibration: {of_rater.source}.",
-        f"What the model could see: the ratings of {n_to_fit} posts; {int(held_out.sum())} posts were held out before "
-        "any fitting.",
-    ]
-    if set_aside.any():
+def _fit_bounds(
+    prepared: Prepared,
+    tasks: Mapping[str, Task],
+    of_member: Mapping[str, Mapping[str, Floats]],
+    blend: Blend,
+    view: str,
+) -> Intervals:
+    rows, predictions = _gather_folds(prepared, tasks, of_member, blend.names[1:], view)
+    return prediction_intervals(
+        blend.predict(predictions), prepared.ratings[rows], scale=prepared.scale, coverage=COVERAGE
+    )
+
+
+def _draw_curves(
+    tasks: Mapping[str, Task], of_member: Mapping[str, Mapping[str, Floats]]
+) -> dict[str, dict[int, Floats]]:
+    """The members of the curves in equal parts, by how many answers or raters they could learn from."""
+    curves: dict[str, dict[int, Floats]] = {}
+    for task in tasks.values():
+        if task.purpose == "curve":
+            kind, count = task.name.split("_")
+            parts = [held[task.name] for name, held in of_member.items() if task.name in held]
+            curves.setdefault(kind, {})[int(count)] = np.mean(parts, axis=0)
+    return curves
+
+
+def _name_features(prepared: Prepared) -> tuple[str, ...]:
+    of_rater = prepared.question_names or tuple(f"mean residual: {key}" for key in prepared.value_keys)
+    return (*(f"{prepared.consensus_name}: {key}" for key in prepared.value_keys), *of_rater)
+
+
+def _describe(blends: Mapping[str, Blend], settings: FitSettings, tasks: Mapping[str, Task]) -> list[str]:
+    notes = [f"Method '{settings.method}'."]
+    notes += [f"For {view} raters: {blend.reason}" for view, blend in blends.items()]
+    if any(task.purpose == "curve" for task in tasks.values()):
         notes.append(
-            f"{int(set_aside.sum())} posts were set aside as calibration; they are neither fitted nor scored."
+            f"Learning curves are of {' and '.join(CURVE_MEMBERS)} in equal parts, of {settings.n_curve_trees} trees: "
+            "quick to fit again and again, and not quite the blend that serves."
         )
-    n_gaps = 0 if data.answers is None else int(np.isnan(data.answers).sum())
-    if n_gaps:
-        notes.append(
-            f"{n_gaps} calibration answers are missing; the trees treat them as a value of their own."
-        )
-    if isinstance(consensus, TextConsensus):
-        n_blank = sum(not text.strip() for text in data.texts)
-        if n_blank:
-            notes.append(f"{n_blank} posts have no text; the consensus from text says the same of each.")
-    if isinstance(consensus, PanelConsensus):
-        n_blind = int(np.isnan(consensus.predict(data.raters, data.posts)).all(axis=1).sum())
-        if n_blind:
-            notes.append(f"{n_blind} annotations have no other rater to form a consensus.")
-    return tuple(notes)
+    return notes

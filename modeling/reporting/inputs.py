@@ -13,8 +13,10 @@ from modeling.artefacts import PREDICTION
 from modeling.matrices import StudyTable
 from modeling.models import FitRun
 from modeling.rater_facts import RaterFacts, load_rater_facts
-from modeling.reports.data import AgreementData, EvaluationData, ValueInfo
+from modeling.reports.data import CURVES, AgreementData, EvaluationData, ValueInfo
+from modeling.reports.names import KNOWN, NEW
 
+NEW_PREDICTION = "new_" + PREDICTION  # before the name of a model, of raters of whom only answers were known
 SCREENING = "screening"  # where a post's further columns hold the scores it was screened by
 
 
@@ -40,24 +42,61 @@ def build_evaluation_data(
 ) -> EvaluationData:
     """Return everything that an evaluation sees: the ratings, and what a fit left in its artefact.
 
-    `is_crowd` says that the consensus is made of the raters themselves, whose distance from the crowd means nothing.
+    What a fit did not compute, or an older one did not keep, is left empty. `is_crowd` says that the consensus is
+    made of the raters themselves, whose distance from the crowd means nothing.
     """
     facts = load_rater_facts(fit_run.study, table.enrollment_ids, table.value_keys)
-    importances = arrays.get("importances")
+    place_of = {pk: place for place, pk in enumerate(table.post_ids)}
+    held_out = [place_of[pk] for pk in fit_run.holdout_post_ids if pk in place_of]
     return EvaluationData(
         **_rating_table(fit_run.study, table),
         **_known_of_raters(facts),
         test_rows=arrays["test_rows"],
-        predictions={
-            name.removeprefix(PREDICTION): array.astype(np.float64)
-            for name, array in arrays.items()
-            if name.startswith(PREDICTION)
-        },
+        predictions=_take_named(arrays, PREDICTION),
         consensus_name=fit_run.consensus_name,
-        consensus_scores=None if is_crowd else arrays["consensus_scores"].astype(np.float64),
-        importances=None if importances is None else importances.astype(np.float64),
+        consensus_scores=None if is_crowd else _take(arrays, "consensus_scores"),
+        importances=_take(arrays, "importances"),
         feature_names=tuple(fit_run.feature_names),
+        held_out_posts=np.array(held_out, dtype=np.intp),
+        new_rows=arrays.get("new_rows", np.empty(0, dtype=np.intp)),
+        new_predictions=_take_named(arrays, NEW_PREDICTION),
+        intervals={
+            view: (low, high)
+            for view, prefix in ((KNOWN, ""), (NEW, "new_"))
+            if (low := _take(arrays, f"{prefix}interval_low")) is not None
+            and (high := _take(arrays, f"{prefix}interval_high")) is not None
+        },
+        curves={kind: curve for kind in CURVES if (curve := _take_curve(arrays, kind))},
+        member_names=tuple(str(name) for name in arrays.get("member_names", ())),
+        weights={
+            view: weights
+            for view in (KNOWN, NEW)
+            if (weights := _take(arrays, f"weights_{view}")) is not None
+        },
+        method=fit_run.method,
+        fit_notes=tuple(fit_run.notes),
     )
+
+
+def _take(arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float64] | None:
+    return arrays[name].astype(np.float64) if name in arrays else None
+
+
+def _take_named(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[np.float64]]:
+    return {
+        name.removeprefix(prefix): array.astype(np.float64)
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def _take_curve(arrays: Mapping[str, NDArray[Any]], kind: str) -> dict[int, NDArray[np.float64]]:
+    """Return the predictions at each count of a learning curve; none where the fit kept no such curve."""
+    return {
+        int(count): arrays[f"curve_{kind}_{count}"].astype(np.float64)
+        for count in arrays.get(f"curve_{kind}", ())
+        if f"curve_{kind}_{count}" in arrays
+    }
 
 
 def _rating_table(study: Study, table: StudyTable) -> dict[str, Any]:

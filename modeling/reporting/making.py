@@ -24,7 +24,7 @@ from modeling.reports.figures.figure import Figure
 from modeling.reports.figures.render import Drawn
 
 from .inputs import build_agreement_data, build_evaluation_data
-from .requests import get_agreement, get_evaluation, key_of, renew_reports, request_document
+from .requests import get_agreement, get_evaluation, key_of, renew_reports, request_card, request_document
 
 OnProgress = Callable[[int, int, str], None]
 Figures = Sequence[tuple[Figure, Drawn]]
@@ -143,6 +143,7 @@ def store_evaluation(fit_run: FitRun, measures: dict[str, Any], figures: Figures
     )
     _store_figures(report, figures)
     request_document(fit_run.study, rule)
+    request_card(fit_run)
     return report
 
 

@@ -14,10 +14,12 @@ from annotation.models import Study
 from jobs.models import Job
 from jobs.services import enqueue
 from modeling.inclusion import DEFAULT, InclusionRule, describe, select
-from modeling.models import Report
+from modeling.models import FitRun, Report
 
 AGREEMENT, FIT, EVALUATE, REFIT, DOCUMENT = "agreement", "fit", "evaluate", "refit", "document"
-RESULT_JOBS = (AGREEMENT, REFIT, FIT, EVALUATE, DOCUMENT)
+FIT_UNIT = "fit_unit"  # a part of a fit
+CARD = "card"
+RESULT_JOBS = (AGREEMENT, REFIT, FIT, EVALUATE, CARD, DOCUMENT)
 DEFAULT_KEY = "default"
 DISPUTED = "disputed_posts"  # the figure that shows single ratings
 LIVE_EVERY = timedelta(minutes=5)
@@ -86,17 +88,23 @@ def request_document(study: Study, rule: InclusionRule = DEFAULT) -> Job:
 
 
 def _request(kind: str, study: Study, rule: InclusionRule) -> Job:
-    payload: dict[str, Any] = {"study": study.pk, "rule": rule.as_dict()}
-    # One that runs already may have read the ratings before the newest came in.
+    return _enqueue(kind, study, {"study": study.pk, "rule": rule.as_dict()})
+
+
+def _enqueue(kind: str, study: Study, payload: dict[str, Any]) -> Job:
+    # One that runs already may have read what has changed since.
     waiting = Job.objects.filter(kind=kind, payload=payload, state=Job.State.QUEUED).first()
     return waiting or enqueue(kind=kind, key=f"{kind}:{study.pk}:{uuid.uuid4()}", payload=payload)
 
 
+def request_card(fit_run: FitRun) -> Job:
+    """Ask for the card of a fit that was evaluated; a request that still waits is the same job."""
+    return _enqueue(CARD, fit_run.study, {"study": fit_run.study_id, "fit_run": fit_run.pk})
+
+
 def find_under_way(study: Study, kind: str) -> Job | None:
     """Return the newest job of this kind that is not finished."""
-    jobs = Job.objects.filter(
-        payload__study=study.pk, kind=kind, state__in=[Job.State.QUEUED, Job.State.RUNNING]
-    )
+    jobs = Job.objects.filter(payload__study=study.pk, kind=kind, state__in=Job.UNFINISHED_STATES)
     return jobs.order_by("-created_at", "-pk").first()
 
 
@@ -109,7 +117,7 @@ def list_result_jobs(study: Study) -> list[Job]:
     under_way: list[Job] = []
     jobs = Job.objects.filter(payload__study=study.pk, kind__in=RESULT_JOBS).order_by("-created_at", "-pk")
     for job in jobs[:50]:
-        if job.state in (Job.State.QUEUED, Job.State.RUNNING):
+        if not job.is_final:
             under_way.append(job)
         else:
             latest.setdefault(job.kind, job)

@@ -9,12 +9,16 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from .names import KNOWN, VIEWS
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 N_RESAMPLES = 1000
 CI_LEVEL = 0.95
 ACADEMIC_FEE = 1 / 3  # that Prolific adds to the pay in academic studies, before tax
+INTERVAL_LEVEL = 0.8  # of the prediction intervals of a fit
+CURVES = ("answers", "raters")
 MOST_LEVELS = 20  # of a scale whose shares are listed level by level
 
 
@@ -155,6 +159,18 @@ class EvaluationData(RatingTable):
     importances : ndarray of shape (n_values, n_features) or None
         How much each feature served the personalized model, value by value.
     feature_names : of each feature
+    held_out_posts : ndarray of int or None, the posts set aside before any fitting
+        Those of `test_rows` where it is None.
+    new_rows : ndarray of int, the rows of raters of whom a second fit saw their answers alone
+    new_predictions : name to ndarray of shape (len(new_rows), n_values), by that second fit
+    intervals : "known" or "new" to the (low, high) ends of the personalized prediction
+        Arrays shaped as the predictions of test_rows or new_rows; INTERVAL_LEVEL of ratings should lie between.
+    curves : "answers" or "raters" to count to ndarray of shape (len(new_rows), n_values)
+        Predictions from that many answers of each new rater, or by a fit to that many raters.
+    member_names : of what the personalized prediction blends
+    weights : "known" or "new" to ndarray of shape (len(member_names),)
+    method : what the personalized prediction comes from, by its name
+    fit_notes : what the fit has to say of itself, such as what the model could see
     groups, numbers, labels : as for AgreementData
     """
 
@@ -164,6 +180,15 @@ class EvaluationData(RatingTable):
     consensus_scores: Floats | None = None
     importances: Floats | None = None
     feature_names: tuple[str, ...] = ()
+    held_out_posts: Ints | None = None
+    new_rows: Ints = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    new_predictions: Mapping[str, Floats] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[int, Floats]] = field(default_factory=dict)
+    member_names: tuple[str, ...] = ()
+    weights: Mapping[str, Floats] = field(default_factory=dict)
+    method: str = ""
+    fit_notes: tuple[str, ...] = ()
     groups: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     numbers: Mapping[str, Floats] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -176,6 +201,44 @@ class EvaluationData(RatingTable):
         _check_shape(self.consensus_scores, (self.n_posts, len(self.values)), "consensus_scores")
         _check_shape(self.importances, (len(self.values), len(self.feature_names)), "importances")
         _check_facts(self.groups, self.numbers, self.n_raters)
+        self._check_new_raters()
+        self._check_blend()
+
+    def _check_new_raters(self) -> None:
+        _check_codes(self.new_rows, len(self.ratings), len(self.new_rows), "new_rows")
+        shape = (len(self.new_rows), len(self.values))
+        for name, predicted in self.new_predictions.items():
+            _check_shape(predicted, shape, f"new_predictions['{name}']")
+        _check_names(self.curves, CURVES, "curves")
+        for kind, curve in self.curves.items():
+            for size, predicted in curve.items():
+                _check_shape(predicted, shape, f"curves['{kind}'][{size}]")
+        if self.held_out_posts is not None:
+            _check_codes(self.held_out_posts, self.n_posts, len(self.held_out_posts), "held_out_posts")
+
+    def _check_blend(self) -> None:
+        _check_names(self.intervals, VIEWS, "intervals")
+        for view, (low, high) in self.intervals.items():
+            n_rows = len(self.test_rows if view == KNOWN else self.new_rows)
+            for end, array in (("low", low), ("high", high)):
+                _check_shape(array, (n_rows, len(self.values)), f"{end} end of intervals['{view}']")
+            crossed = low > high
+            if crossed.any():
+                row, column = (int(place) for place in np.argwhere(crossed)[0])
+                raise ValueError(
+                    f"intervals['{view}'][{row}, {column}] runs from {low[row, column]} down to "
+                    f"{high[row, column]}: its low end comes first"
+                )
+        _check_names(self.weights, VIEWS, "weights")
+        for view, weights in self.weights.items():
+            _check_shape(weights, (len(self.member_names),), f"weights['{view}']")
+
+    @property
+    def is_held_out(self) -> NDArray[np.bool_]:
+        """Whether each post was set aside before any fitting; shape (n_posts,)."""
+        found = np.zeros(self.n_posts, dtype=np.bool_)
+        found[self.posts[self.test_rows] if self.held_out_posts is None else self.held_out_posts] = True
+        return found
 
 
 def fingerprint(data: RatingTable) -> str:
@@ -202,6 +265,9 @@ def _add(digest: hashlib._Hash, part: object) -> None:
         for name, held in part.items():
             digest.update(repr(name).encode())
             _add(digest, held)
+    elif isinstance(part, tuple) and any(isinstance(held, np.ndarray) for held in part):
+        for held in part:
+            _add(digest, held)
     else:
         digest.update(repr(part).encode())
 
@@ -215,7 +281,13 @@ def _check_codes(codes: Ints, n_codes: int, n_rows: int, name: str) -> None:
         raise ValueError(f"{name}[{row}] is {codes[row]}: the numbers run from 0 to {n_codes - 1}")
 
 
-def _check_shape(array: Floats | None, shape: tuple[int, int], name: str) -> None:
+def _check_names(given: Mapping[str, object], known: tuple[str, ...], name: str) -> None:
+    for each in given:
+        if each not in known:
+            raise ValueError(f"{name} has '{each}'; it may have {' and '.join(known)}")
+
+
+def _check_shape(array: Floats | None, shape: tuple[int, ...], name: str) -> None:
     if array is not None and array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}; it must be {shape}")
 

@@ -5,6 +5,7 @@ Ready for JSON; a number that does not exist is None, with the count of what was
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,11 +18,14 @@ from modeling.stats.crowd_error import human_crowd_mae, model_crowd_mae
 from modeling.stats.perception import adjustment, rank_correlation
 from modeling.stats.resampling import bootstrap_difference
 
-from .correlation import correlate_over_rows
+from .correlation import correlate_with_draws, make_draws
 from .counts import describe_table
 from .covariates import choose_covariates
+from .coverage import describe_coverage
+from .curves import describe_curves
 from .data import CI_LEVEL, N_RESAMPLES, EvaluationData, Floats, Ints
 from .gain import describe_gain
+from .names import PERMUTED, PERSONALIZED, VIEWS, order_names
 from .numbers import ends, number, numbers
 from .people import (
     RESAMPLING,
@@ -31,10 +35,13 @@ from .people import (
     make_rng,
     measure_people,
 )
+from .two_questions import describe_questions
 
 ProgressReport = Callable[[int, int, str], None]
 
-PERSONALIZED = "personalized"
+COULD_SEE = "What the model could see: "
+# Begins the notes of a fit that say so, also those about the models of some raters.
+_SEEING = re.compile(r"What the models?\b[^:]* could see:? ")
 NOTES = (
     "Intervals are 95 % percentile bootstraps over posts (1,000 resamples, seeded). A rho of a constant vector is "
     "undefined and left out; a post without any defined rho is left out.",
@@ -44,6 +51,9 @@ NOTES = (
     "posts in which ranks are not taken anew.",
     "The gain of a rater is their mean rho with the personalized model less that with the model it starts from; its "
     "intervals are bootstraps over raters. Holm's correction of the regression runs over its terms.",
+    "Known and new raters, controls and learning curves have the rater as their unit: a number is a mean over raters "
+    "of the mean over their rows. By value, and for coverage, all rows weigh the same. All these intervals are "
+    "bootstraps over raters.",
 )
 CROWD_NOTE = "The consensus of other raters is made of the crowd itself, so its distance from the crowd is not defined."
 
@@ -68,7 +78,7 @@ def describe_evaluation(
     """
     begun = time.monotonic()
     evaluation = Evaluation(data.ratings, data.posts, data.n_posts, data.keys, seed=seed)
-    n_steps = 5
+    n_steps = 8
     report(0, n_steps, "people with people")
     people = evaluation.describe_people()
     held_out = evaluation.describe_people(data.test_rows)
@@ -80,6 +90,12 @@ def describe_evaluation(
     correlations = evaluation.describe_correlations(data.test_rows, data.predictions)
     report(4, n_steps, "whom personalizing helps")
     covariates = choose_covariates(data.groups, data.numbers, data.n_raters)
+    gain = describe_gain(data, covariates, seed=seed)
+    report(5, n_steps, "known raters and new ones")
+    questions = describe_questions(data, seed=seed)
+    report(6, n_steps, "learning curves")
+    curves = describe_curves(data, seed=seed)
+    report(7, n_steps, "prediction intervals")
     crowd_note = [] if data.consensus_scores is not None or not data.consensus_name else [CROWD_NOTE]
     described = {
         **describe_table(data),
@@ -90,8 +106,15 @@ def describe_evaluation(
         "correlation_by_value": correlations,
         "importance": _describe_importance(data),
         "adjustment": _describe_adjustment(data),
-        "gain": describe_gain(data, covariates, seed=seed),
+        "gain": gain,
         "best": _find_best(models),
+        **questions,
+        "curves": curves,
+        "coverage": describe_coverage(data, seed=seed),
+        "weights": _describe_weights(data),
+        "method": data.method,
+        "consensus": data.consensus_name,
+        "could_see": list_could_see(data.fit_notes),
         "notes": [*NOTES, *covariates.notes, *crowd_note],
         "seed": seed,
         "n_resamples": N_RESAMPLES,
@@ -136,7 +159,7 @@ class Evaluation:
         """
         ratings, posts, n_posts = self._take(test_rows)
         measures = {
-            name: human_model(ratings, posts, predicted, n_posts) for name, predicted in predictions.items()
+            name: human_model(ratings, posts, predictions[name], n_posts) for name in order_names(predictions)
         }
         errors = {
             name: _error_by_post(ratings, posts, predicted, n_posts)
@@ -197,13 +220,12 @@ class Evaluation:
     ) -> list[dict[str, Any]]:
         """Spearman's rho between ratings and predictions over the given rows, by value and model."""
         ratings, posts = self.ratings[test_rows], self.posts[test_rows]
+        draws = make_draws(lambda: make_rng(self.seed, RESAMPLING))
         described = []
         for place, key in enumerate(self.value_keys):
             models = {}
             for name, predicted in predictions.items():
-                found = correlate_over_rows(
-                    ratings[:, place], predicted[:, place], posts, rng=make_rng(self.seed, RESAMPLING)
-                )
+                found = correlate_with_draws(ratings[:, place], predicted[:, place], posts, draws)
                 models[name] = {
                     "rho": number(found.rho),
                     "interval": ends(found),
@@ -269,8 +291,30 @@ def _describe_adjustment(data: EvaluationData) -> dict[str, Any]:
     }
 
 
+def _describe_weights(data: EvaluationData) -> dict[str, Any]:
+    """How much each member counts in the blend, for raters with a history and for new ones."""
+    reason = (
+        "" if data.weights else "the personalized model of this fit is no blend, or the fit is an older one"
+    )
+    return {
+        "reason": reason,
+        "members": list(data.member_names) if data.weights else [],
+        **{view: numbers(data.weights[view]) if view in data.weights else None for view in VIEWS},
+    }
+
+
+def list_could_see(notes: Sequence[str]) -> list[str]:
+    """Return what the notes of a fit say of what the model could see; all of them where none is marked so.
+
+    >>> list_could_see(["A note.", "What the model could see: ratings of 80 posts."])
+    ['ratings of 80 posts.']
+    """
+    marked = [note.removeprefix(COULD_SEE) for note in notes if _SEEING.match(note)]
+    return marked or list(notes)
+
+
 def _find_best(models: Mapping[str, Any]) -> dict[str, Any]:
-    conditions = dict(models["models"])
+    conditions = {name: found for name, found in models["models"].items() if name != PERMUTED}
     if models["personalized"]:
         conditions[PERSONALIZED] = models["personalized"]
     defined = {name: found for name, found in conditions.items() if found["rho"] is not None}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from .names import NAMES, Kind, name_model, order_names, tell_kind
+from .personal_tables import PERSONAL
 from .tables import (
     Column,
     Measures,
@@ -19,14 +21,6 @@ from .tables import (
     say_sample,
 )
 
-NAMES = {
-    "text": "Consensus from text",
-    "text_forest": "Consensus from text, refitted without the person",
-    "panel": "Consensus of other raters",
-    "panel_forest": "Consensus of other raters, refitted without the person",
-    "personalized": "Personalized",
-    "human_human": "One other person",
-}
 UNDEFINED = (
     "A comparison with ratings that are all alike is not defined and left out: the table says how many."
 )
@@ -38,7 +32,7 @@ class AgreementRow:
 
     key: str  # a model's name, "human_human" or "human_consensus" with the group's size
     label: str
-    kind: Literal["human", "crowd", "model", "personalized"]
+    kind: Kind
     rho: float | None
     low: float | None
     high: float | None
@@ -70,9 +64,9 @@ def tabulate_agreement(measures: Measures) -> list[AgreementRow]:
     ]
     crowd = people["human_consensus"]
     rows.append(_row("human_consensus", "Consensus of all others", "crowd", crowd, baseline))
+    models = measures.get("models") or {}
     rows += [
-        _row(name, name_model(name), "model", entry, baseline)
-        for name, entry in (measures.get("models") or {}).items()
+        _row(name, name_model(name), tell_kind(name), models[name], baseline) for name in order_names(models)
     ]
     if measures.get("personalized"):
         personalized = measures["personalized"]
@@ -80,15 +74,10 @@ def tabulate_agreement(measures: Measures) -> list[AgreementRow]:
     return rows
 
 
-def name_model(name: str) -> str:
-    """Return what a model is called in tables and figures."""
-    return NAMES.get(name, name)
-
-
 def _row(
     key: str,
     label: str,
-    kind: Literal["human", "crowd", "model", "personalized"],
+    kind: Kind,
     entry: dict[str, Any],
     baseline: float | None,
 ) -> AgreementRow:
@@ -123,6 +112,7 @@ def tabulate_evaluation_report(measures: Measures) -> dict[str, Table]:
         _tabulate_gain_by_group,
         _tabulate_gains,
         _tabulate_gain_regression,
+        *PERSONAL,
     )
     tables = (make(measures) for make in makers)
     return {table.key: table for table in tables if table is not None}
@@ -177,7 +167,7 @@ def _tabulate_improvement(measures: Measures) -> Table | None:
     differences = {entry["of"]: entry for entry in measures["differences"] if entry["from"] == "human_human"}
     rows = []
     for condition in tabulate_agreement(measures):
-        if condition.kind == "human":
+        if condition.kind in ("human", "control"):
             continue
         found = differences.get(condition.key)
         rows.append(
@@ -270,7 +260,7 @@ def _tabulate_crowd_errors(measures: Measures) -> Table | None:
 def _tabulate_correlations(measures: Measures) -> Table | None:
     names = name_values(measures)
     entries = measures["correlation_by_value"]
-    models = list(dict.fromkeys(name for entry in entries for name in entry["models"]))
+    models = order_names(dict.fromkeys(name for entry in entries for name in entry["models"]))
     rows: list[list[Any]] = []
     for entry in entries:
         found = [entry["models"].get(name, {}) for name in models]

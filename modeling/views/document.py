@@ -1,5 +1,6 @@
-"""A study's findings as one document: to read here, or to take away as HTML and as PDF."""
+"""A study's findings as one document, and the card of a fit: to read here, or to take away as files."""
 
+import json
 from collections.abc import Callable
 
 from django.contrib.admin.views.decorators import staff_member_required
@@ -9,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from annotation.permissions import Deed, get_study
-from modeling.models import ReportDocument
+from modeling.models import ModelCard, ReportDocument
 from modeling.reporting.requests import DEFAULT_KEY, list_result_jobs, request_document
 
 from .results.frame import get_rule, make_query, open_results
@@ -19,6 +20,11 @@ DOCUMENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 FILES: dict[str, tuple[str, str, Callable[[ReportDocument], bytes]]] = {
     "html": ("html", "text/html; charset=utf-8", lambda document: document.html.encode()),
     "pdf": ("pdf", "application/pdf", lambda document: bytes(document.pdf)),
+}
+CARD_FILES: dict[str, tuple[str, str, Callable[[ModelCard], bytes]]] = {
+    "html": ("html", "text/html; charset=utf-8", lambda card: card.html.encode()),
+    "pdf": ("pdf", "application/pdf", lambda card: bytes(card.pdf)),
+    "json": ("content", "application/json", lambda card: json.dumps(card.content, indent=2).encode()),
 }
 
 
@@ -47,13 +53,8 @@ def document_file(request: HttpRequest, slug: str, extension: str) -> HttpRespon
     field, content_type, read = FILES[extension]
     who = request.GET.get("who", DEFAULT_KEY)
     document = get_object_or_404(ReportDocument.objects.only(field), study=study, rule_key=who)
-    response = HttpResponse(read(document), content_type=content_type)
     suffix = "" if who == DEFAULT_KEY else f"-{who}"
-    disposition = "attachment" if "save" in request.GET else "inline"
-    response["Content-Disposition"] = f'{disposition}; filename="{study.slug}-report{suffix}.{extension}"'
-    response["Content-Security-Policy"] = DOCUMENT_POLICY
-    response["Cache-Control"] = "private, no-cache"
-    return response
+    return _send(request, read(document), content_type, f"{study.slug}-report{suffix}.{extension}")
 
 
 @require_POST
@@ -64,3 +65,24 @@ def make_document(request: HttpRequest, slug: str) -> HttpResponse:
     who = request.POST.get("who", DEFAULT_KEY)
     request_document(study, get_rule(study, who, list_result_jobs(study)))
     return redirect(reverse("modeling:report", args=[study.slug]) + make_query(who))
+
+
+@require_safe
+@staff_member_required
+def show_model_card(request: HttpRequest, slug: str, pk: int, extension: str) -> HttpResponse:
+    """Return the card of a fit as HTML, PDF or JSON; with `?save` it is saved instead of shown."""
+    study = get_study(request.user, slug, Deed.SEE)
+    if extension not in CARD_FILES:
+        raise Http404("A card is HTML, PDF or JSON.")
+    field, content_type, read = CARD_FILES[extension]
+    card = get_object_or_404(ModelCard.objects.only(field), fit_run=pk, fit_run__study=study)
+    return _send(request, read(card), content_type, f"{study.slug}-model-card-{pk}.{extension}")
+
+
+def _send(request: HttpRequest, content: bytes, content_type: str, name: str) -> HttpResponse:
+    response = HttpResponse(content, content_type=content_type)
+    disposition = "attachment" if "save" in request.GET else "inline"
+    response["Content-Disposition"] = f'{disposition}; filename="{name}"'
+    response["Content-Security-Policy"] = DOCUMENT_POLICY
+    response["Cache-Control"] = "private, no-cache"
+    return response

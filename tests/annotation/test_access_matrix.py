@@ -44,7 +44,19 @@ from annotation.services.audit import log_event
 from annotation.services.uploads import store_upload
 from calibration.models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
 from jobs.models import Heartbeat, Job
-from modeling.models import DataExport, FitRun, PostScore, QualityFlag, Report, ReportDocument, ReportFigure
+from jobs.services import enqueue
+from modeling.models import (
+    ApiToken,
+    DataExport,
+    FitRun,
+    ModelCard,
+    PostScore,
+    QualityFlag,
+    Report,
+    ReportDocument,
+    ReportFigure,
+)
+from modeling.tokens import create_token
 from tests.factories import AnnotationFactory, EnrollmentFactory, RaterFactory, StudyFactory
 from tests.modeling.views.stored import store_agreement, store_evaluation
 
@@ -78,6 +90,11 @@ PAGES: dict[str, tuple[str, set[str], int]] = {
     "modeling:post": ("GET", READS_ANSWERS, 200),
     "modeling:person_ratings": ("GET", READS_ANSWERS, 200),
     "modeling:planning": ("GET", ALL, 200),
+    "modeling:model": ("GET", ALL, 200),
+    "modeling:model_score": ("POST", READS_ANSWERS, 302),
+    "modeling:model_cancel": ("POST", READS_ANSWERS, 302),
+    "modeling:model_retry": ("POST", READS_ANSWERS, 302),
+    "modeling:model_card": ("GET", ALL, 200),
     "modeling:report": ("GET", ALL, 200),
     "modeling:report_file": ("GET", ALL, 200),
     "modeling:report_make": ("POST", READS_ANSWERS, 302),
@@ -118,12 +135,16 @@ PAGES: dict[str, tuple[str, set[str], int]] = {
     "posts:again": ("POST", SETS_UP, 302),
     "posts:discard": ("POST", SETS_UP, 302),
     "posts:undo": ("POST", SETS_UP, 422),
+    "api:tokens": ("GET", OWNS, 200),
+    "api:token_make": ("POST", OWNS, 422),
+    "api:token_revoke": ("POST", OWNS, 302),
 }
 SENT = {"modeling:rehearsal_step": {"position": "1"}}
 # Pages of a study that are allowed to say that what is asked for is not there.
 MAY_LACK: dict[str, tuple[str, set[str]]] = {
     "modeling:data_download": ("GET", READS_ANSWERS),
     "posts:report": ("GET", SETS_UP),
+    "modeling:model_scores": ("GET", READS_ANSWERS),
 }
 
 # The admin's pages of each model: v views the list, a row and its history; a adds, c changes, d deletes.
@@ -187,6 +208,8 @@ ADMIN_PAGES: dict[str, tuple[str, set[str], int]] = {
     "admin:annotation_study_duplicate": ("GET", SETS_UP, 200),
     "admin:annotation_study_download": ("GET", SETS_UP, 200),
     "admin:calibration_questionnaire_upload": ("GET", SETS_UP | {NEIGHBOUR}, 200),
+    "admin:calibration_calibrationquestion_derive": ("GET", SETS_UP | {NEIGHBOUR}, 200),
+    "admin:calibration_calibrationquestion_derived": ("GET", SETS_UP, 200),
     "admin:auth_user_password_change": ("GET", set(), 200),
 }
 # Of no study and of no row: what they show is tested where it is written.
@@ -212,8 +235,35 @@ OF_NO_STUDY = {
     "account_inactive",
     "account_reauthenticate",
     "account_change_password",
+    "api:reference",
+    "api:openapi",
+    "api:root",
+    "api:elsewhere",
+    "api:values",
+    "api:predict",
+    "api:rerank",
+    "api:batch",
 }
-PK_OF = {"modeling:post": Post, "modeling:figure_file": ReportFigure}
+WORK = "a job of the study's results"
+OF_ONE_STUDY = {
+    "admin:annotation_study_duplicate",
+    "admin:annotation_study_download",
+    "admin:calibration_calibrationquestion_derived",
+}
+PK_OF = {
+    "modeling:post": Post,
+    "modeling:figure_file": ReportFigure,
+    "modeling:model_card": FitRun,
+    "modeling:model_cancel": WORK,
+    "modeling:model_retry": WORK,
+    "modeling:model_scores": FitRun,
+    "api:token_revoke": ApiToken,
+}
+DERIVED = "the job that derived questions"
+NUMBER_OF = {
+    "modeling:data_download": DataExport,
+    "admin:calibration_calibrationquestion_derived": DERIVED,
+}
 MODEL_PAGES = ("changelist", "add", "change", "delete", "history")
 
 
@@ -242,7 +292,7 @@ class Filled:
 
     study: Study
     enrollment: Enrollment
-    rows: dict[type, Any]
+    rows: dict[Any, Any]
     traces: set[str]
     identities: set[str]
 
@@ -253,7 +303,7 @@ class Filled:
             "study_id": self.study.pk,
             "pk": self.rows[PK_OF.get(page, PostUpload)].pk,
             "extension": "svg" if page == "modeling:figure_file" else "html",
-            "number": self.rows[DataExport].pk if page == "modeling:data_download" else 1,
+            "number": self.rows[NUMBER_OF[page]].pk if page in NUMBER_OF else 1,
             "pseudonym": self.enrollment.rater.pseudonym,
             "user_id": self.rows[StudyAccess].user_id,
             "id": self.rows[StudyAccess].user_id,
@@ -296,6 +346,7 @@ def fill(name: str, external_id: str, session_id: str) -> Filled:
     export = DataExport.objects.create(
         study=study, artefact=f"{name}.zip", sha256="s", n_bytes=1, counts={}, inclusion={}
     )
+    ModelCard.objects.create(fit_run=fit, content={"of": name}, html=f"<p>Card of {name}.</p>", pdf=b"%PDF")
     report = store_agreement(study, study_name=study.name)
     report.figures.update(caption=f"Drawn for {name}.", svg=f"<svg><title>{name}</title></svg>")
     store_evaluation(study, study_name=study.name)
@@ -341,6 +392,9 @@ def fill(name: str, external_id: str, session_id: str) -> Filled:
             fit_run=fit, post=post, scores=(0.5,) * len(study.value_keys), is_out_of_fold=True
         ),
         Report: report,
+        ApiToken: create_token(study, name)[0],
+        WORK: enqueue(kind="refit", key=f"refit {name}", payload={"study": study.pk}),
+        DERIVED: enqueue(kind="derive_vcq", key=f"derive {name}", payload={"study": study.pk}),
         ReportFigure: report.figures.first(),
         QualityFlag: QualityFlag.objects.create(enrollment=enrollment, rule="too_fast", number=1, limit=2),
         DataExport: export,
@@ -452,7 +506,7 @@ def list_askings(world: World, role: str) -> Iterator[tuple[str, str, str, set[i
             denied = {302} if role in (ANYBODY, OUTSIDER) else {404}
             yield name, method, build_address(name, filled), {200, 404} if may(allowed) else denied
         for name, (method, allowed, status) in ADMIN_PAGES.items():
-            is_of_study = name in ("admin:annotation_study_duplicate", "admin:annotation_study_download")
+            is_of_study = name in OF_ONE_STUDY
             is_allowed = may(allowed) if is_of_study else role in allowed | {ADMINISTRATOR}
             denied = {302} if role in (ANYBODY, OUTSIDER) else {403, 404}
             yield name, method, build_address(name, filled), {status} if is_allowed else denied

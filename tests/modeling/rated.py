@@ -7,12 +7,14 @@ from annotation.tree.nodes import ValueTree
 from annotation.tree.walk import CHOSEN
 from calibration.models import CalibrationAnswer, CalibrationQuestion
 from jobs.services import run_here
-from modeling.estimators.fitting import FitSettings
+from modeling.estimators.data import FitSettings
 from modeling.services import request_evaluation, request_fit
 from tests.factories import StudyFactory, ValueSystemFactory
 from tests.modeling.estimators.data import draw_data
 
-FEW = FitSettings(n_trees=5, n_consensus_folds=3, n_calibration_cells=3)
+FEW = FitSettings(
+    method="forest", n_trees=5, n_consensus_folds=3, n_inner_trees=3, n_curve_trees=0, n_calibration_cells=3
+)
 NAMES = ("order", "play", "care", "fame", "nature")
 
 

@@ -12,7 +12,7 @@ from annotation.selectors import get_tree
 from annotation.steps import KINDS
 from calibration.models import CalibrationAnswer
 from jobs.models import Job
-from modeling import services
+from modeling import fits
 from modeling.demo import ANNOTATION_CONTENT, load_default_tree, load_demo_study
 from modeling.models import FitRun, Report
 from modeling.selectors import get_latest_report
@@ -159,7 +159,7 @@ def test_load_value_system_does_not_change_values_that_people_have_rated(tmp_pat
 def test_fit_computes_and_evaluate_prints_the_stored_report_as_text_and_as_json():
     study = make_rated_study()
     said = call("fit", study.slug, *TREES, "--holdout-share", "0.4", "--seed", "6")
-    assert "Fitting: 9 of 9" in said
+    assert "(parts fitted)" in said
     assert FitRun.objects.get().settings | {"n_trees": 5, "holdout_share": 0.4, "seed": 6} == (
         FitRun.objects.get().settings
     )
@@ -185,7 +185,7 @@ def test_evaluate_shows_the_last_good_report_after_a_fit_that_failed():
 
 def test_a_fit_that_failed_is_tried_again(monkeypatch):
     study = make_rated_study()
-    monkeypatch.setattr(services, "compute_fit", lambda *args: 1 / 0)
+    monkeypatch.setattr(fits, "prepare", lambda *args: 1 / 0)
     monkeypatch.setenv("JOBS_RETRY_SECONDS", "0.01")
     with pytest.raises(CommandError, match="Fitting failed: ZeroDivisionError"):
         call("fit", study.slug, *TREES)

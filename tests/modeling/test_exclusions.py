@@ -9,7 +9,7 @@ from annotation.models import Enrollment, Exclusion, StudyEvent
 from annotation.services import withdraw
 from jobs.models import Job
 from jobs.services import run_here
-from modeling import handlers, services
+from modeling import handlers
 from modeling.errors import ExclusionRefused
 from modeling.exclusions import exclude, take_back_in
 from modeling.inclusion import InclusionRule
@@ -128,14 +128,14 @@ def test_fits_of_other_studies_are_as_good_as_before(enrollment):
 
 
 def test_a_fit_that_was_overtaken_by_an_exclusion_is_outdated_from_the_start(study, enrollment, monkeypatch):
-    compute = services.compute_fit
+    finish = handlers.fits.finish
 
     def compute_while_someone_is_excluded(*args):
-        result = compute(*args)
+        result = finish(*args)
         exclude(enrollment, reason="Told us so.")
         return result
 
-    monkeypatch.setattr(handlers.services, "compute_fit", compute_while_someone_is_excluded)
+    monkeypatch.setattr(handlers.fits, "finish", compute_while_someone_is_excluded)
     job = run_here(request_fit(study, FEW, InclusionRule()))
     assert study.fit_runs.get(pk=job.result["fit_run"]).outdated_at is not None
     assert not Job.objects.filter(kind="evaluate").exists()

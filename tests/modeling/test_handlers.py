@@ -1,6 +1,7 @@
 import uuid
 
 import pytest
+from django.core.files.storage import storages
 
 from annotation.models import Annotation
 from jobs import services as jobs
@@ -9,6 +10,7 @@ from jobs.models import Job
 from modeling import handlers, services
 from modeling.models import FitRun, PostScore, Report
 from modeling.reporting import making
+from modeling.scratch import name_scratch
 from modeling.selectors import get_latest_report
 from tests.modeling.rated import FEW, fit_here, make_rated_study
 
@@ -29,13 +31,59 @@ def study():
     return make_rated_study()
 
 
+def do_parts(job):
+    """Do the first step of a fit and all of its parts, as workers do."""
+    jobs.run(job.pk)
+    for part in job.parts.all():
+        assert jobs.run(part.pk)
+    return job
+
+
 def test_computing_a_fit_writes_no_row_until_the_effect_is_called(study):
-    claim = jobs.claim(services.request_fit(study, FEW).pk)
+    claim = jobs.claim(do_parts(services.request_fit(study, FEW)).pk)
     before = count_rows()
     store = handlers.fit_study(claim)
     assert count_rows() == before
     result = store()
     assert FitRun.objects.get().pk == result["fit_run"]
+
+
+def test_a_fit_is_done_in_parts_by_value(study):
+    job = services.request_fit(study, FEW)
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert job.state == Job.State.WAITING
+    assert {part.payload["unit"] for part in job.parts.all()} == {f"forest {key}" for key in study.value_keys}
+    do_parts(job)
+    assert jobs.run(job.pk)
+    assert FitRun.objects.get().files.filter(role__startswith="forest.known.").count() == len(
+        study.value_keys
+    )
+
+
+def test_a_fit_that_failed_on_the_way_is_taken_up_where_it_was(study, monkeypatch):
+    job = services.request_fit(study, FEW)
+    jobs.run(job.pk)
+    first, *others = job.parts.all()
+    assert jobs.run(first.pk)
+    monkeypatch.setattr(handlers.fits, "do_unit", lambda *args, **options: 1 / 0)
+    Job.objects.filter(pk=others[0].pk).update(max_attempts=1)
+    jobs.run(others[0].pk)
+    job.refresh_from_db()
+    assert job.state == Job.State.FAILED and "division by zero" in job.error
+    monkeypatch.undo()
+    monkeypatch.setattr(jobs, "REPORT_SECONDS", 0)
+    assert jobs.retry(job)
+    assert jobs.run_here(job).state == Job.State.DONE
+    assert job.parts.get(pk=first.pk).attempts == 1
+
+
+def test_what_a_fit_leaves_on_the_way_is_gone_when_it_is_done(study, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        fit_run = fit_here(study)
+    names = storages["artefacts"].listdir("")[1]
+    assert not [name for name in names if name.startswith(name_scratch(study.slug))]
+    assert {fit_run.artefact, *fit_run.files.values_list("name", flat=True)} <= set(names)
 
 
 def test_computing_a_report_writes_no_row_until_the_effect_is_called(study):
@@ -51,27 +99,28 @@ def test_computing_a_report_writes_no_row_until_the_effect_is_called(study):
 
 def test_a_fit_whose_lease_is_lost_on_the_way_stores_nothing(study, monkeypatch):
     job = services.request_fit(study, FEW)
-    honest = services.compute_fit
+    do_parts(job)
+    honest = handlers.fits.finish
 
     def compute_slowly(*args):
         computed = honest(*args)
         steal(job)
         return computed
 
-    monkeypatch.setattr(services, "compute_fit", compute_slowly)
+    monkeypatch.setattr(handlers.fits, "finish", compute_slowly)
     assert not jobs.run(job.pk)
-    assert count_rows() == [0, 0, 0, 1]
+    assert count_rows() == [0, 0, 0, 1 + job.parts.count()]
     job.refresh_from_db()
     assert job.state == Job.State.RUNNING  # it is the other worker's
 
 
 def test_a_report_whose_job_is_cancelled_on_the_way_is_not_stored(study, monkeypatch):
-    fit_run = services.store_fit(study, FEW, *services.compute_fit(study, FEW, lambda *progress: None))
+    fit_run = services.store_fit(study, FEW, services.compute_fit(study, FEW))
     job = services.request_evaluation(fit_run)
     honest = making.evaluate_fit
 
-    def compute_slowly(fit_run):
-        measures = honest(fit_run)
+    def compute_slowly(*args):
+        measures = honest(*args)
         jobs.cancel(job)
         return measures
 
@@ -114,7 +163,7 @@ def test_a_failed_fit_keeps_the_last_good_report(study, monkeypatch):
     fit_here(study)
     good = get_latest_report(study)
     Annotation.objects.filter(pk=Annotation.objects.first().pk).update(ratings=(0, 1, 2, 3))
-    monkeypatch.setattr(services, "fit", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr(handlers.fits, "prepare", lambda *args: 1 / 0)
     job = services.request_fit(study, FEW)
     Job.objects.filter(pk=job.pk).update(max_attempts=1)
     assert jobs.run_here(job).state == Job.State.FAILED
@@ -122,7 +171,7 @@ def test_a_failed_fit_keeps_the_last_good_report(study, monkeypatch):
 
 
 def test_a_report_of_changed_ratings_fails_at_once_with_the_reason(study):
-    fit_run = services.store_fit(study, FEW, *services.compute_fit(study, FEW, lambda *progress: None))
+    fit_run = services.store_fit(study, FEW, services.compute_fit(study, FEW))
     Annotation.objects.filter(pk=Annotation.objects.first().pk).update(ratings=(0, 6, 0, 6))
     job = jobs.run_here(services.request_evaluation(fit_run))
     assert (job.state, job.attempts) == (Job.State.FAILED, 1)

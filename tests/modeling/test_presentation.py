@@ -1,5 +1,8 @@
 from modeling.presentation import tabulate_differences, write_text
+from modeling.reports.evaluation import describe_evaluation
 from modeling.templatetags.figures import fixed, interval, percent, signed
+from tests.modeling.reports.made_up import make_evaluation
+from tests.modeling.reports.samples import build_questions
 
 
 def measure(rho, low=None, high=None, **more):
@@ -72,6 +75,34 @@ def test_the_text_names_every_figure_and_every_note():
             if line[:2] == "  "
         ), (label, number)
     assert text.endswith("A first note.\nA second note.")
+
+
+def test_the_text_answers_both_questions_with_their_controls():
+    lines = write_text(build_measures() | build_questions()).splitlines()
+    for begins, rest in [
+        ("The personalized model is nowhere worse.", ""),
+        ("Shuffled raters gain nothing.", ""),
+        ("What the model could see: Ratings of 22 posts", ""),
+        ("Known raters, new posts (40 raters, 8 posts, 90 annotations", ""),
+        ("New raters, known posts (40 raters", ""),
+        ("New raters, new posts (40 raters", ""),
+        ("  Control: raters shuffled over rows", "0.500  [0.400, 0.600]  1.200  [1.100, 1.300]"),
+        ("  Personalized − The paper’s forest", "rho +0.100 [0.050, 0.150] better; distance -0.200"),
+        ("      25 answers", "rho +0.250 [0.200, 0.300] better; distance -0.250"),
+        ("  Known raters   0.810", "[0.780, 0.840]  2.500 scale points wide, 90 ratings"),
+        ("  The paper’s forest  ", "0.700  0.000"),
+    ]:
+        assert any(line.startswith(begins) and rest in line for line in lines), begins
+
+
+def test_the_text_says_what_a_fit_did_not_compute():
+    data = describe_evaluation(make_evaluation(), seed=1)
+    text = write_text(build_measures() | {key: data[key] for key in build_questions()})
+    assert "New raters: this fit set no raters apart" in text
+    assert "None: no raters were set apart to be new ones." in text
+    assert "Known raters   none: this fit kept no prediction intervals" in text
+    assert "None: the personalized model of this fit is no blend" in text
+    assert "did not compute: Consensus from text, refitted without the person; The person alone" in text
 
 
 def test_the_text_marks_simulated_raters():

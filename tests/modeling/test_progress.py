@@ -42,6 +42,20 @@ def test_the_last_line_comes_at_once_and_only_once(clock):
     assert stream.getvalue() == "  raters: 5 of 5, 0 s\n"
 
 
+def test_another_round_is_counted_anew_after_the_last_line_of_the_one_before(clock):
+    stream = StringIO()
+    show = Progress(OutputWrapper(stream), "scores")
+    for done, total in [(0, 1), (1, 1), (1, 1), (0, 4), (1, 4), (2, 4), (4, 4), (4, 4)]:
+        clock.now += 3
+        show(done, total)
+    assert stream.getvalue().splitlines() == [
+        "  scores: 1 of 1, 6 s",
+        "  scores: 0 of 4, 0 s",
+        "  scores: 2 of 4, 6 s, about 6 s left",
+        "  scores: 4 of 4, 9 s",
+    ]
+
+
 def test_nothing_done_yet_promises_no_end(clock):
     stream = StringIO()
     show = Progress(OutputWrapper(stream), "fit")

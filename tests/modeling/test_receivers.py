@@ -133,14 +133,14 @@ def test_the_warning_costs_no_query(admin_client, study, fit_run):
 
 
 def test_a_fit_that_was_overtaken_by_a_withdrawal_is_outdated_from_the_start(study, monkeypatch):
-    compute = services.compute_fit
+    finish = handlers.fits.finish
 
     def compute_while_someone_leaves(*args):
-        result = compute(*args)
+        result = finish(*args)
         leave(study)
         return result
 
-    monkeypatch.setattr(handlers.services, "compute_fit", compute_while_someone_leaves)
+    monkeypatch.setattr(handlers.fits, "finish", compute_while_someone_leaves)
     job = run_here(services.request_fit(study, FEW))
     fit_run = FitRun.objects.get(pk=job.result["fit_run"])
     assert fit_run.outdated_at is not None

@@ -115,7 +115,7 @@ class Command(BaseCommand):
         if direct:
             self.say(f"{len(direct)} more take part directly, without pages")
             walk_directly(cast, direct, on_progress=self.watch(Progress(self.stdout, "directly"), supervisor))
-        self.say("A worker fits one forest per value and scores the held-out posts")
+        self.say("Workers fit the forests of each value, the mixed model and the boosted one, and blend them")
         fit = self.finish(request_fit(study), "fit", supervisor)
         self.say("It computes the reports, draws their figures and writes the document")
         self.finish(

@@ -8,7 +8,7 @@ from annotation.models import Study
 from jobs.models import Job
 from jobs.services import retry, run_here
 from modeling.errors import ModelingError
-from modeling.estimators.fitting import FitSettings
+from modeling.estimators.data import METHODS, FitSettings
 from modeling.management.inclusion_options import add_inclusion_options, read_inclusion_options
 from modeling.progress import Progress
 from modeling.services import request_evaluation, request_fit
@@ -25,8 +25,9 @@ class Command(BaseCommand):
             parser.add_argument(
                 f"--{field.name.replace('_', '-')}",
                 type=type(field.default),
+                choices=METHODS if field.name == "method" else None,
                 default=None,
-                help=f"{field.default:.3g} when left out"
+                help=_describe_default(field.default)
                 if field.name != "seed"
                 else "the study's seed when left out",
             )
@@ -65,3 +66,7 @@ class Command(BaseCommand):
         if job.state != Job.State.DONE:
             raise CommandError(f"{what} failed: {job.error}")
         return job
+
+
+def _describe_default(default: float | str) -> str:
+    return f"{default if isinstance(default, str) else format(default, '.3g')} when left out"

@@ -6,7 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modeling.reports.names import is_aside, order_names
+
 from .blocks import Block, Document, Facts, Heading, Paragraph, Picture, Points, make_grid, write_cell
+from .personal import (
+    BY_RATER,
+    SECTIONS,
+    list_gains,
+    list_reasons,
+    say_method,
+    show_cautions,
+    show_reasons,
+    show_weights,
+)
 
 Measures = Mapping[str, Any]
 
@@ -16,6 +28,7 @@ CONDITIONS = {
     "text_forest": "a forest on that consensus that does not know the person",
     "panel": "the consensus of other raters",
     "panel_forest": "a forest on the consensus of others that does not know the person",
+    "forest": "the paper's forest, which knows the post and the person",
     "personalized": "the personalized prediction",
 }
 SOURCES = (
@@ -86,11 +99,13 @@ def compose(about: About, agreement: Part | None, evaluation: Part | None) -> Do
             )
         )
     blocks += [Heading("Findings"), Points(tuple(_list_findings(agreement, evaluation)))]
+    if evaluation:
+        blocks += show_cautions(evaluation.measures)
     blocks += [Heading("Methods"), *map(Paragraph, _write_methods(agreement, evaluation))]
     if agreement:
         blocks += [Heading("How far people agree"), *_show_figures(agreement.figures)]
     if evaluation:
-        blocks += [Heading("People and models"), *_show_figures(evaluation.figures)]
+        blocks += _show_evaluation(evaluation)
     blocks += [Heading("Notes"), Points(tuple(dict.fromkeys(_list_notes(parts))))]
     blocks += [Heading("What these numbers rest on"), *_show_provenance(about, agreement, evaluation)]
     blocks += [Heading("Sources of the measures"), Points(SOURCES)]
@@ -99,6 +114,26 @@ def compose(about: About, agreement: Part | None, evaluation: Part | None) -> Do
         subtitle=f"What people agree and disagree about. Made with Parallax on {about.made}.",
         blocks=tuple(blocks),
     )
+
+
+def _show_evaluation(evaluation: Part) -> Iterable[Block]:
+    measures = evaluation.measures
+    yield Heading("People and models")
+    if "verdict" not in measures:  # made before the two questions were told apart
+        yield from _show_figures(evaluation.figures)
+        return
+    apart = {key for _, keys in SECTIONS for key in keys} | set(BY_RATER)
+    yield from _show_figures([figure for figure in evaluation.figures if figure.key not in apart])
+    reasons = list_reasons(measures)
+    for title, keys in SECTIONS:
+        yield Heading(title)
+        yield from show_reasons(reasons[title])
+        yield from _show_figures([figure for figure in evaluation.figures if figure.key in keys])
+    yield from show_weights(measures)
+    of_raters = [figure for figure in evaluation.figures if figure.key in BY_RATER]
+    if of_raters:
+        yield Heading("The gain, rater by rater and value by value")
+        yield from _show_figures(of_raters)
 
 
 def _list_findings(agreement: Part | None, evaluation: Part | None) -> Iterable[str]:
@@ -142,6 +177,7 @@ def _list_findings(agreement: Part | None, evaluation: Part | None) -> Iterable[
                 f"({write_cell(gain['interval'], 'interval')} over {gain['n_raters']:,} raters); it is higher for "
                 f"{write_cell(gain['share_better'], 'share')} of them."
             )
+        yield from list_gains(measures)
 
 
 def _write_methods(agreement: Part | None, evaluation: Part | None) -> Iterable[str]:
@@ -164,8 +200,7 @@ def _write_methods(agreement: Part | None, evaluation: Part | None) -> Iterable[
         measures = evaluation.measures
         yield (
             f"Models are judged on {measures['holdout']['n_posts']:,} posts that were set aside before anything was "
-            "fitted. The personalized model is one random forest for each value, from the consensus model's "
-            "prediction for the post and the rater's calibration to that rater's rating; the notes say what both were."
+            f"fitted. The personalized prediction is {say_method(measures)}; the notes say what went in."
         )
 
 
@@ -225,7 +260,9 @@ def _show_provenance(about: About, agreement: Part | None, evaluation: Part | No
 
 
 def _list_models(measures: Measures) -> list[tuple[str, Mapping[str, Any]]]:
-    found = list(measures["models"].items())
+    found = [
+        (name, measures["models"][name]) for name in order_names(measures["models"]) if not is_aside(name)
+    ]
     return [*found, ("personalized", measures["personalized"])] if measures["personalized"] else found
 
 

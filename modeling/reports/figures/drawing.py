@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from modeling.reports.agreement_tables import tabulate_agreement_report
 from modeling.reports.evaluation_tables import tabulate_evaluation_report
-from modeling.reports.tables import Measures, Table
+from modeling.reports.tables import Measures, Table, has_numbers
 
-from . import gains, meaning, models, planning, reliability
+from . import gains, meaning, models, personal, planning, reliability
 from .figure import Figure
 
 Draw = Callable[[Table, Measures], Figure]
@@ -37,7 +37,28 @@ EVALUATION: Mapping[str, Draw] = {
     "gain_by_group": gains.draw_gain_by_group,
     "gain_distribution": gains.draw_gains,
     "gain_regression": gains.draw_gain_regression,
+    "controls": personal.draw_controls,
+    "values_known": personal.draw_values_known,
+    "rater_differences": personal.draw_rater_differences,
+    "cold_start": personal.draw_cold_start,
+    "values_new": personal.draw_values_new,
+    "learning_answers": personal.draw_learning,
+    "learning_answers_error": personal.draw_learning_error,
+    "learning_raters": personal.draw_learning,
+    "learning_raters_error": personal.draw_learning_error,
+    "interval_coverage": personal.draw_coverage,
 }
+# The one column that a figure draws of a table which has more: without any number in it there is no figure.
+DRAWN_COLUMN: Mapping[str, int] = {
+    "controls": 2,
+    "cold_start": 2,
+    "rater_differences": 2,
+    "learning_answers": 1,
+    "learning_answers_error": 3,
+    "learning_raters": 1,
+    "learning_raters_error": 3,
+}
+SECOND = "_error"  # ends the key of a figure that draws the other measure of a table
 
 
 def draw_agreement_figures(measures: Measures) -> list[Figure]:
@@ -49,4 +70,9 @@ def draw_agreement_figures(measures: Measures) -> list[Figure]:
 def draw_evaluation_figures(measures: Measures) -> list[Figure]:
     """Return the figures of an evaluation report; one without any number is left out."""
     tables = tabulate_evaluation_report(measures)
-    return [draw(tables[key], measures) for key, draw in EVALUATION.items() if key in tables]
+    drawn = []
+    for key, draw in EVALUATION.items():
+        table = tables.get(key.removesuffix(SECOND))
+        if table and (key not in DRAWN_COLUMN or has_numbers(table.rows, DRAWN_COLUMN[key])):
+            drawn.append(draw(table, measures))
+    return drawn

@@ -14,6 +14,7 @@ Tip = tuple[str, str, str]  # field, what it is called, format ("" for a text)
 
 FAINT = 0.25
 HEADROOM = 1.15  # above the highest bar, for what is written there
+AROUND = 0.05  # of a share that is aimed at: what is shown at least to each side
 NUMBER = 40  # pixels that a number beside its mark needs
 
 
@@ -64,15 +65,18 @@ def dots(
     series: Mapping[str, str] | None = None,
     style: str = ".2f",
     zero: bool = True,
+    aim: float | None = None,
 ) -> Drawing:
     """Return dots with thin intervals, one row for each label and one dot in it for each series.
 
     A value has `row`, `x`, `low`, `high` and, with `series` (names and their colours), `series`. Without series
-    the number stands beside its dot.
+    the number stands beside its dot. `aim` is a share at which an upright line stands.
     """
-    domain = stretch(values, "x", "low", "high", zero=zero)
+    around = [] if aim is None else [{"x": aim - AROUND}, {"x": aim + AROUND}]
+    domain = stretch([*values, *around], "x", "low", "high", zero=zero)
     scale = leave_room(domain, right=not series)
-    axis = grid_axis(title, tickCount=5, grid=True, labelFlush=False)
+    percents = {"format": style} if style.endswith("%") else {}
+    axis = grid_axis(title, tickCount=5, grid=True, labelFlush=False, **percents)
     base = chart_of(values).encode(y=rows_axis(labels))
     hovered = altair.selection_point(name="hovered", fields=["row"], on="pointerover", clear="pointerout")
     opacity: Any = altair.when(hovered)
@@ -105,6 +109,8 @@ def dots(
     layers = [spans, points]
     if domain[0] <= 0 <= domain[1]:
         layers.insert(0, cross(0.0))
+    if aim is not None:
+        layers.insert(0, cross(aim))
     if not series:
         layers.append(
             base.mark_text(align="left", dx=7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modeling.reports.evaluation_tables import tabulate_agreement
+from modeling.reports.names import is_aside
 from modeling.reports.tables import Measures, Table
 
 from .figure import Figure
@@ -28,9 +29,18 @@ KINDS = {
     "human": "Another person",
     "crowd": "A consensus of people",
     "model": "A model that does not know the rater",
+    "knows": "Another model that knows the rater",
+    "control": "A control that must gain nothing",
     "personalized": "The personalized model",
 }
-COLOURS = {"human": HUMAN, "crowd": CROWD, "model": MODEL, "personalized": PERSONALIZED}
+COLOURS = {
+    "human": HUMAN,
+    "crowd": CROWD,
+    "model": MODEL,
+    "knows": OCHRE,
+    "control": PLUM,
+    "personalized": PERSONALIZED,
+}
 OTHERS = (TEAL, OCHRE, BLUE, PLUM, CROWD)
 Z = 1.96  # standard errors to each side of a mean
 
@@ -161,7 +171,11 @@ def _spread(mean: float, error: float | None) -> dict[str, float | None]:
 
 def draw_correlations(table: Table, measures: Measures) -> Figure:
     """How well each model predicts the ratings of each value."""
-    names = [(place, column) for place, column in enumerate(table.columns) if column.kind == "signed"]
+    names = [
+        (place, column)
+        for place, column in enumerate(table.columns)
+        if column.kind == "signed" and not is_aside(column.key)
+    ]
     others = iter(OTHERS * len(names))
     series = {
         wrap(column.label, 60): PERSONALIZED if column.key == "personalized" else next(others)

@@ -3,7 +3,9 @@
 from itertools import groupby
 from typing import Any
 
-from modeling.reports.evaluation_tables import NAMES, tabulate_agreement
+from modeling.reports.evaluation_tables import tabulate_agreement
+from modeling.reports.names import KNOWN_POSTS, KNOWN_RATERS, NEW_POSTS, PERSONALIZED, name_model
+from modeling.reports.personal_tables import list_samples
 from modeling.templatetags.figures import fixed, percent, signed
 
 Measures = dict[str, Any]
@@ -43,7 +45,7 @@ def describe_best(models: Measures) -> dict[str, Any] | None:
         return None
     baseline = (models["holdout"] or models)["human_human"]["rho"]
     improvement = (best["rho"] - baseline) / baseline if baseline else None
-    return best | {"label": NAMES.get(best["name"], best["name"]), "improvement": improvement}
+    return best | {"label": name_model(best["name"]), "improvement": improvement}
 
 
 def draw_bars(measures: Measures) -> list[dict[str, Any]]:
@@ -51,7 +53,8 @@ def draw_bars(measures: Measures) -> list[dict[str, Any]]:
     rows = tabulate_agreement(measures)
     if any(row.kind in ("model", "personalized") for row in rows):
         crowd = [row for row in rows if row.kind == "crowd"]
-        rows = [row for row in rows if row.kind != "crowd" or row is crowd[-1]]
+        shown = {"human", "model", "personalized"}  # those that know the rater have their own page
+        rows = [row for row in rows if row.kind in shown or row is crowd[-1]]
     top = max((end for row in rows for end in (row.rho, row.high) if end is not None), default=0.0)
 
     def place(rho: float | None) -> int:
@@ -144,6 +147,37 @@ def _say_personalization(models: Measures) -> str:
     return (
         f"Knowing the rater changes rho by {signed(gain['mean'])} ({signed(low)} to {signed(high)}){better}."
     )
+
+
+def glance_at_samples(models: Measures) -> dict[str, dict[str, Any]]:
+    """Return, of known raters and of new ones on known and new posts, the personalized model beside its consensus.
+
+    Each has `rho` and `mae` of the two, and `rho_gain` and `mae_gain`, the paired differences; those that the report
+    lacks are left out.
+    """
+    samples = list_samples(models)
+    found = {}
+    for key in (KNOWN_RATERS, KNOWN_POSTS, NEW_POSTS):
+        gains = [
+            row
+            for row in models.get("rater_differences") or []
+            if row["sample"] == key and row["from"] == models["consensus"]
+        ]
+        rows = {row["name"]: row for row in samples[key]["conditions"]} if key in samples else {}
+        if gains and PERSONALIZED in rows:
+            found[key] = {
+                "personalized": rows[PERSONALIZED],
+                "consensus": rows[models["consensus"]],
+                "rho_gain": gains[0]["rho"],
+                "mae_gain": gains[0]["mae"],
+                "sample": samples[key],
+            }
+    return found
+
+
+def list_absent(models: Measures) -> list[str]:
+    """Return the names of the conditions that should stand beside the personalized one and that the fit lacks."""
+    return [name_model(row["name"]) for row in (models.get("controls") or {}).get("absent", [])]
 
 
 def _say_values(people: Measures) -> str:

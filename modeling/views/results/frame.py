@@ -31,12 +31,13 @@ PAGES = {
     "agreement": "Agreement",
     "models": "Models",
     "personalization": "Personalization",
+    "model": "Model in use",
     "values": "Values",
     "disputed": "Disputed posts",
     "planning": "Planning",
     "report": "Report",
 }
-ABOUT_MODELS = ("models", "personalization")
+ABOUT_MODELS = ("models", "personalization", "model")
 DRAWN = ("svg", "pdf", "png", "spec")  # large, and asked for by their own address
 WORK = {
     "agreement": "The agreement of people is being computed",
@@ -44,6 +45,7 @@ WORK = {
     "fit": "A model is being fitted",
     "evaluate": "A model is being evaluated",
     "document": "The document is being made",
+    "card": "The model card is being written",
 }
 FAULTS = {
     "agreement": "The agreement of people could not be computed.",
@@ -51,6 +53,7 @@ FAULTS = {
     "fit": "The model could not be fitted.",
     "evaluate": "The model could not be evaluated.",
     "document": "The document could not be made.",
+    "card": "The model card could not be written.",
 }
 
 

@@ -14,12 +14,15 @@ from annotation.permissions import Deed, get_study
 from modeling.inclusion import Raters
 from modeling.presentation import tabulate_differences
 from modeling.reporting.requests import DEFAULT_KEY, count_since, list_result_jobs
+from modeling.reports.personal_tables import tabulate_weights
 from modeling.selectors import count_study
 
 from .findings import (
     describe_best,
     describe_range,
     draw_bars,
+    glance_at_samples,
+    list_absent,
     list_own_scores,
     list_undefined,
     name_values,
@@ -37,6 +40,16 @@ AGREEMENT_FIGURES = (
 )
 MODEL_FIGURES = ("agreement_by_condition", "improvement", "crowd_error_by_value", "correlation_by_value")
 PERSON_FIGURES = (
+    "controls",
+    "values_known",
+    "cold_start",
+    "values_new",
+    "rater_differences",
+    "learning_answers",
+    "learning_answers_error",
+    "learning_raters",
+    "learning_raters_error",
+    "interval_coverage",
     "gain_distribution",
     "gain_by_group",
     "gain_regression",
@@ -110,8 +123,15 @@ def show_models(request: HttpRequest, slug: str) -> HttpResponse:
 def show_personalization(request: HttpRequest, slug: str) -> HttpResponse:
     """Show what knowing the rater adds, for whom and through what."""
     frame = open_results(request, slug, "personalization")
-    figures = pick_figures([frame["evaluation"]], PERSON_FIGURES)
-    return render(request, "modeling/personalization.html", frame | {"figures": figures})
+    models = frame["models"]
+    context: dict[str, Any] = {"figures": pick_figures([frame["evaluation"]], PERSON_FIGURES)}
+    if models:
+        context |= {
+            "samples": glance_at_samples(models),
+            "absent": list_absent(models),
+            "weights": tabulate_weights(models),
+        }
+    return render(request, "modeling/personalization.html", frame | context)
 
 
 @require_GET

@@ -2,9 +2,17 @@
 
 import numpy as np
 
-from modeling.estimators.fitting import FitData, FitSettings
+from modeling.estimators.data import FitData, FitSettings
 
-TINY = FitSettings(seed=4, n_trees=8, n_consensus_folds=3, n_calibration_cells=4)
+TINY = FitSettings(
+    seed=4,
+    n_trees=8,
+    n_consensus_folds=3,
+    n_inner_folds=2,
+    n_inner_trees=4,
+    n_curve_trees=4,
+    n_calibration_cells=4,
+)
 WORDS = ("river", "market", "church", "party", "garden", "office")
 
 

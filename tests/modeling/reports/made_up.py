@@ -87,6 +87,62 @@ def make_evaluation(study=None):
     )
 
 
+def make_personal(
+    *, n_raters=60, n_posts=40, per_rater=12, n_values=6, matters=1.0, leak=0.0, gap=0.0, seed=11
+):
+    """A fit in which raters lean: `matters` is how far answers tell of it, `leak` what shuffled raters know of ratings.
+
+    `gap` is what the personalized predictions are wrong by beyond that. Intervals cover the noise at 80 %.
+    """
+    rng = np.random.default_rng(seed)
+    raters = np.repeat(np.arange(n_raters), per_rater)
+    posts = np.concatenate([rng.choice(n_posts, per_rater, replace=False) for _ in range(n_raters)])
+    common = rng.normal(3, 1.2, (n_posts, n_values))[posts]
+    lean = rng.normal(0, 1, (n_raters, n_values))[raters]
+    noise = rng.normal(0, 0.8, common.shape)
+    ratings = np.clip(common + lean + noise, 0, 6)
+    study = make_study(np.round(ratings), raters, posts)
+    test_rows = np.flatnonzero(posts % 4 == 0)
+    new_rows = np.flatnonzero(raters % 3 == 0)
+    bad = rng.normal(0, 1, common.shape) * gap
+    personal = common + matters * lean + bad
+    by_name = {
+        "text": common,
+        "text_forest": common + rng.normal(0, 0.1, common.shape),
+        "person": 3 + lean,
+        "permuted": common + rng.normal(0, 0.1, common.shape) + leak * (ratings - common),
+        "forest": common + 0.6 * matters * lean,
+        "boosting": common + 0.8 * matters * lean,
+        "mixed": common + 0.9 * matters * lean,
+        "personalized": personal,
+    }
+    new_names = ("text", "text_forest", "forest", "boosting", "mixed", "personalized")
+    half = 1.2816 * 0.85  # the noise and its rounding
+    ends = (personal - half, personal + half)
+    members = ("text", "forest", "boosting", "mixed")
+    return replace(
+        make_evaluation(study),
+        test_rows=test_rows,
+        predictions={name: by_name[name][test_rows] for name in reversed(by_name)},
+        new_rows=new_rows,
+        new_predictions={name: by_name[name][new_rows] for name in new_names},
+        intervals={
+            "known": (ends[0][test_rows], ends[1][test_rows]),
+            "new": (ends[0][new_rows], ends[1][new_rows]),
+        },
+        curves={
+            "answers": {m: (common + matters * (m / 25) * lean)[new_rows] for m in (0, 5, 10, 25)},
+            "raters": {m: (common + matters * (1 - 4 / m) * lean)[new_rows] for m in (8, 16, 40)},
+        },
+        member_names=members,
+        weights={"known": np.array([0.1, 0.2, 0.3, 0.4]), "new": np.array([0.5, 0.0, 0.0, 0.5])},
+        groups={"party": ["left" if place % 2 else "right" for place in range(n_raters)]},
+        numbers={"age": np.arange(20.0, 20 + n_raters)},
+        method="blend",
+        fit_notes=("What the model could see: ratings of 30 posts and the answers.", "Another note."),
+    )
+
+
 def shuffle_rows(study, seed=0):
     """The same study with its rows in another order."""
     order = np.random.default_rng(seed).permutation(len(study.ratings))

@@ -209,6 +209,122 @@ def model(rho: float | None) -> dict[str, Any]:
     return measure(rho, mae={"mae": 1.25, "interval": [1.0, 1.5]})
 
 
+def difference(number: float, direction: str = "better") -> dict[str, Any]:
+    return {
+        "difference": number,
+        "interval": [number - 0.05, number + 0.05],
+        "raters": 40,
+        "direction": direction,
+    }
+
+
+def build_sample(*names: str, **more: Any) -> dict[str, Any]:
+    """What was measured of some raters on some posts; the rho of the last value is not defined."""
+    return {
+        "reason": "",
+        "n_rows": 90,
+        "n_raters": 40,
+        "n_posts": 8,
+        "conditions": [
+            {
+                "name": name,
+                "rho": 0.2 + place / 10,
+                "interval": [0.1 + place / 10, 0.3 + place / 10],
+                "raters": 40,
+                "undefined": 3,
+                "compared": 90,
+                "mae": 1.5 - place / 10,
+                "mae_interval": [1.4 - place / 10, 1.6 - place / 10],
+            }
+            for place, name in enumerate(names)
+        ],
+        "by_value": [
+            {
+                "value": key,
+                "ratings": 90,
+                "models": {
+                    name: {
+                        "rho": None if key == "fame" else 0.4,
+                        "interval": [None, None] if key == "fame" else [0.3, 0.5],
+                        "raters": 40,
+                        "mae": 1.2,
+                        "mae_interval": [1.0, 1.4],
+                        "reason": "every rating is the same" if key == "fame" else "",
+                    }
+                    for name in names
+                },
+                "against_consensus": {"rho": difference(0.1), "mae": difference(-0.2)},
+            }
+            for key in KEYS
+        ],
+    } | more
+
+
+def build_questions() -> dict[str, Any]:
+    """The two questions with their controls, curves, intervals and weights."""
+    curve = {
+        "reason": "",
+        "n_raters": 40,
+        "n_rows": 90,
+        "n_posts": 8,
+        "points": [
+            {"count": count, "rho": difference(count / 100), "mae": difference(-count / 100)}
+            for count in (5, 25)
+        ],
+        "rise": {"from": 5, "to": 25, "rho": difference(0.2), "mae": difference(-0.2)},
+    }
+    cover = {"coverage": 0.81, "interval": [0.78, 0.84], "width": 2.5, "ratings": 90}
+    covered = cover | {
+        "reason": "",
+        "raters": 40,
+        "posts": 8,
+        "by_value": [{"value": key} | cover for key in KEYS],
+    }
+    permuted = {
+        "reason": "",
+        "rho": difference(0.0, "unclear"),
+        "mae": difference(0.0, "unclear"),
+        "is_leaking": False,
+        "sentence": "Shuffled raters gain nothing.",
+    }
+    known = ("text", "text_forest", "person", "permuted", "forest", "boosting", "personalized")
+    new = ("text", "text_forest", "forest", "personalized")
+    return {
+        "controls": build_sample(*known, absent=[], permuted=permuted),
+        "cold_start": {
+            "reason": "",
+            "n_raters": 40,
+            "known_posts": build_sample(*new),
+            "new_posts": build_sample(*new),
+        },
+        "rater_differences": [
+            {
+                "sample": sample,
+                "of": "personalized",
+                "from": other,
+                "rho": difference(0.1),
+                "mae": difference(-0.2),
+            }
+            for sample in ("known", "known_posts", "new_posts")
+            for other in ("text", "text_forest", "forest")
+        ],
+        "verdict": {
+            "is_worse": False,
+            "worse": [],
+            "better": [],
+            "lower": [],
+            "by_value": [],
+            "sentence": "The personalized model is nowhere worse.",
+        },
+        "curves": {"answers": curve, "raters": curve},
+        "coverage": {"level": 0.8, "known": covered, "new": covered},
+        "weights": {"reason": "", "members": ["text", "forest"], "known": [0.3, 0.7], "new": [1.0, 0.0]},
+        "method": "blend",
+        "consensus": "text",
+        "could_see": ["Ratings of 22 posts, and the answers."],
+    }
+
+
 def build_evaluation(**changes: Any) -> dict[str, Any]:
     """An evaluation report of two models and a personalized one."""
     error = {"human_crowd": 1.0, "human_crowd_se": 0.1, "model_crowd": 0.5, "model_crowd_se": 0.05}
@@ -276,5 +392,6 @@ def build_evaluation(**changes: Any) -> dict[str, Any]:
                 "regression": {"reason": "", "terms": list_terms(0.1), "n_raters": 40, "r_squared": 0.1},
             },
         }
+        | build_questions()
         | changes
     )

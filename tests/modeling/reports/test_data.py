@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modeling.reports.data import fingerprint
-from tests.modeling.reports.made_up import make_agreement, make_evaluation, make_values
+from tests.modeling.reports.made_up import make_agreement, make_evaluation, make_personal, make_values
 
 
 def change_rating(rating):
@@ -48,6 +48,54 @@ def test_what_does_not_fit_is_refused_with_its_place(case):
 def test_predictions_of_other_rows_are_refused():
     with pytest.raises(ValueError, match=r"predictions\['text'\] has shape \(2, 5\)"):
         replace(make_evaluation(), predictions={"text": np.zeros((2, 5))})
+
+
+WRONG_OF_NEW = {
+    "predictions": ({"new_predictions": {"text": np.zeros((2, 6))}}, r"new_predictions\['text'\] has shape"),
+    "rows": ({"new_rows": np.array([9999])}, r"new_rows\[0\] is 9999"),
+    "a curve": ({"curves": {"answers": {5: np.zeros((2, 6))}}}, r"curves\['answers'\]\[5\] has shape"),
+    "an unknown curve": ({"curves": {"posts": {}}}, "curves has 'posts'; it may have answers and raters"),
+    "an interval": (
+        {"intervals": {"known": (np.zeros((2, 6)), np.ones((2, 6)))}},
+        r"low end of intervals\['known'\] has shape",
+    ),
+    "a weight too few": ({"weights": {"new": np.zeros(3)}}, r"weights\['new'\] has shape \(3,\)"),
+    "weights of nobody": ({"weights": {"all": np.zeros(4)}}, "weights has 'all'"),
+    "a post that is not there": ({"held_out_posts": np.array([40])}, r"held_out_posts\[0\] is 40"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_OF_NEW)
+def test_what_a_fit_left_of_new_raters_and_of_its_blend_must_fit(case):
+    changes, words = WRONG_OF_NEW[case]
+    with pytest.raises(ValueError, match=words):
+        replace(make_personal(), **changes)
+
+
+def test_an_interval_that_ends_before_it_begins_is_refused():
+    data = make_personal()
+    low, high = data.intervals["new"]
+    with pytest.raises(ValueError, match="its low end comes first"):
+        replace(data, intervals={"new": (high, low)})
+
+
+def test_posts_are_held_out_that_the_fit_names_or_else_those_of_its_test_rows():
+    data = make_personal()
+    assert set(np.flatnonzero(data.is_held_out)) == set(range(0, 40, 4))
+    assert set(np.flatnonzero(replace(data, held_out_posts=np.array([3])).is_held_out)) == {3}
+
+
+@pytest.mark.parametrize("name", ["new_predictions", "intervals", "curves", "weights", "fit_notes", "method"])
+def test_what_a_fit_left_is_in_the_fingerprint(name):
+    data = make_personal()
+    assert fingerprint(replace(data, **{name: type(getattr(data, name))()})) != fingerprint(data)
+
+
+def test_each_end_of_an_interval_is_in_the_fingerprint():
+    data = make_personal()
+    low, high = data.intervals["new"]
+    wider = {"known": data.intervals["known"], "new": (low, high + 0.1)}
+    assert fingerprint(replace(data, intervals=wider)) != fingerprint(data)
 
 
 def test_a_gap_is_no_rating_outside_the_scale():

@@ -18,6 +18,9 @@ from modeling.reports.document.blocks import (
 from modeling.reports.document.compose import LONGEST_TABLE, WIDEST_TABLE, About, Part, StoredFigure, compose
 from modeling.reports.document.html import write_html
 from modeling.reports.document.pdf import write_pdf
+from modeling.reports.evaluation import describe_evaluation
+from tests.modeling.reports import samples
+from tests.modeling.reports.made_up import make_evaluation
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect width="40" height="20"/></svg>'
 HOSTILE = 'A #panic("x") *bold* $x$ <script>alert(1)</script> \\ @label [y] "quoted" & é'
@@ -279,3 +282,81 @@ def test_every_kind_of_block_is_set():
     html = write_html(document)
     for text in ("Title", "Subtitle", "A", "B", "C", "D", "E", "G", 'alt="H"', "I", "0.500"):
         assert text in html
+
+
+# --- personalization
+
+
+def build_personal(**changes):
+    measures = samples.build_evaluation(**changes) | {"data_hash": "cd" * 32, "inputs_hash": "ef" * 32}
+    measures |= {"code_version": "0.2.0"}
+    keys = (
+        "agreement_by_condition",
+        "gain_distribution",
+        "controls",
+        "cold_start",
+        "learning_answers",
+        "interval_coverage",
+    )
+    figures = [build_figure(key) for key in keys]
+    return Part(measures, figures, "today")
+
+
+def list_headings(document):
+    return [block.text for block in document.blocks if isinstance(block, Heading)]
+
+
+def test_the_two_questions_stand_apart_with_their_figures():
+    document = compose(ABOUT, None, build_personal())
+    headings = list_headings(document)
+    known = headings.index("A. Known raters on new posts")
+    assert headings[known : known + 6] == [
+        "A. Known raters on new posts",
+        "B. New raters who only answered the questionnaire",
+        "What must be beaten",
+        "How much there is to learn from",
+        "Prediction intervals",
+        "What is blended",
+    ]
+    assert headings[known + 6] == "The gain, rater by rater and value by value"
+    pictures = [block.name for block in document.blocks if isinstance(block, Picture)]
+    assert pictures == [
+        "agreement_by_condition", "controls", "cold_start", "learning_answers", "interval_coverage",
+        "gain_distribution",
+    ]  # fmt: skip
+
+
+def test_findings_tell_of_known_and_new_raters_and_of_what_the_model_could_see():
+    text = "\n".join(list_texts(compose(ABOUT, None, build_personal())))
+    assert "For raters with a history, on held-out posts, the mean rho is 0.800, a change of +0.100" in text
+    assert "on posts that others had rated, the mean rho is 0.500" in text
+    assert "changes by \N{MINUS SIGN}0.200 (\N{MINUS SIGN}0.250 to \N{MINUS SIGN}0.150) scale points" in text
+    assert "Shuffled raters gain nothing." in text
+    assert "Ratings of 22 posts, and the answers." in text
+    assert "a weighted mean of several predictors" in text
+
+
+def test_a_leak_and_a_loss_are_warnings_near_the_top():
+    questions = samples.build_questions()
+    questions["controls"]["permuted"] |= {"is_leaking": True, "sentence": "Something is leaking."}
+    verdict = questions["verdict"] | {"is_worse": True, "sentence": "It is worse."}
+    document = compose(ABOUT, None, build_personal(controls=questions["controls"], verdict=verdict))
+    warnings = [
+        place
+        for place, block in enumerate(document.blocks)
+        if isinstance(block, Paragraph) and block.is_warning
+    ]
+    assert [document.blocks[place].text for place in warnings] == ["It is worse.", "Something is leaking."]
+    assert warnings[-1] < document.blocks.index(Heading("Methods"))
+
+
+def test_what_a_fit_did_not_compute_is_said_in_its_place():
+    data = describe_evaluation(make_evaluation(), seed=1)
+    lacking = {key: data[key] for key in samples.build_questions()}
+    document = compose(ABOUT, None, build_personal(**lacking))
+    text = "\n".join(list_texts(document))
+    assert "Missing: this fit set no raters apart" in text
+    assert "Missing: known raters: this fit kept no prediction intervals." in text
+    assert "Missing: no raters were set apart to be new ones." in text
+    assert "None" not in text
+    assert write_pdf(document).startswith(b"%PDF-")

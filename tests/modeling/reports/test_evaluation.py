@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from modeling.reports.evaluation import CROWD_NOTE, Evaluation, describe_evaluation
-from tests.modeling.reports.made_up import make_evaluation, make_study
+from modeling.reports.evaluation import (
+    COULD_SEE,
+    CROWD_NOTE,
+    Evaluation,
+    describe_evaluation,
+    list_could_see,
+)
+from tests.modeling.reports.made_up import make_evaluation, make_personal, make_study
 
 MEASURE = {"rho", "interval", "posts", "posts_undefined", "undefined", "compared"}
 PEOPLE = {"human_human", "human_consensus", "human_consensus_by_size"}
@@ -265,7 +271,8 @@ def test_what_does_not_exist_is_none_with_its_count_and_strict_json(case):
 KEYS_OF_THE_WHOLE = PEOPLE | {
     "schema", "n_raters", "n_posts", "n_annotations", "n_ratings", "n_values", "scale", "values", "models",
     "personalized", "differences", "holdout", "mae_by_value", "mae_overall", "correlation_by_value", "importance",
-    "adjustment", "gain", "best", "notes", "seed", "n_resamples", "ci_level", "seconds",
+    "adjustment", "gain", "best", "controls", "cold_start", "rater_differences", "verdict", "curves", "coverage",
+    "weights", "method", "consensus", "could_see", "notes", "seed", "n_resamples", "ci_level", "seconds",
 }  # fmt: skip
 
 
@@ -361,6 +368,35 @@ def test_the_seed_decides_the_whole(whole):
     again = describe_evaluation(data, seed=7, report=lambda done, total, note: told.append((done, total)))
     assert again | {"seconds": 0} == measures | {"seconds": 0}
     assert told == [(done, told[0][1]) for done in range(told[0][1] + 1)]
+
+
+def test_shuffled_raters_are_never_called_the_best():
+    data = make_personal(leak=1.0)
+    measures = describe_evaluation(data, seed=1)
+    assert measures["models"]["permuted"]["rho"] > measures["personalized"]["rho"]
+    assert measures["best"]["name"] != "permuted"
+
+
+def test_what_the_model_could_see_is_what_the_fit_marked_so():
+    measures = describe_evaluation(make_personal(), seed=1)
+    assert measures["could_see"] == ["ratings of 30 posts and the answers."]
+    of_new = "What the models of new raters could see: of 20 raters set apart, the answers."
+    assert list_could_see(["A note.", COULD_SEE + "Ratings.", of_new]) == ["Ratings.", of_new]
+    assert list_could_see(["A note.", "Another one."]) == ["A note.", "Another one."]
+
+
+def test_weights_are_those_of_the_fit_and_missing_ones_have_a_reason():
+    data = make_personal()
+    weights = describe_evaluation(data, seed=1)["weights"]
+    assert weights == {
+        "reason": "",
+        "members": ["text", "forest", "boosting", "mixed"],
+        "known": [0.1, 0.2, 0.3, 0.4],
+        "new": [0.5, 0.0, 0.0, 0.5],
+    }
+    none = describe_evaluation(replace(data, weights={}, member_names=()), seed=1)["weights"]
+    assert none["reason"]
+    assert (none["members"], none["known"], none["new"]) == ([], None, None)
 
 
 def few(ratings, raters, posts):

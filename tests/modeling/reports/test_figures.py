@@ -12,7 +12,7 @@ from modeling.reports.evaluation import describe_evaluation
 from modeling.reports.figures import draw_agreement_figures, draw_evaluation_figures, reliability, theme
 from modeling.reports.figures.drawing import AGREEMENT, EVALUATION
 from modeling.reports.figures.render import PNG_SCALE, render
-from tests.modeling.reports.made_up import make_agreement, make_evaluation, make_study
+from tests.modeling.reports.made_up import make_agreement, make_personal, make_study
 from tests.modeling.reports.samples import build_agreement, build_evaluation, measure, model
 
 COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}\b")
@@ -192,7 +192,7 @@ def test_a_value_without_a_place_is_named_and_not_drawn():
 
 def test_computed_measures_have_all_that_the_figures_are_drawn_from():
     agreement = draw_agreement_figures(describe_agreement(make_agreement(), seed=1))
-    evaluation = draw_evaluation_figures(describe_evaluation(make_evaluation(), seed=1))
+    evaluation = draw_evaluation_figures(describe_evaluation(make_personal(), seed=1))
     assert [figure.key for figure in agreement + evaluation] == KEYS
     json.dumps([figure.spec for figure in agreement + evaluation], allow_nan=False)
 

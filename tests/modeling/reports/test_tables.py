@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from modeling.reports import agreement_tables, evaluation_tables, tables
+from modeling.reports import agreement_tables, evaluation, evaluation_tables, names, tables
 from modeling.reports.agreement_tables import tabulate_agreement_report
 from modeling.reports.evaluation_tables import name_feature, tabulate_agreement, tabulate_evaluation_report
 from modeling.reports.tables import name_values, write_csv
@@ -13,6 +13,7 @@ from tests.modeling.reports.samples import (
     VALUES,
     build_agreement,
     build_evaluation,
+    build_questions,
     measure,
     model,
 )
@@ -42,6 +43,15 @@ EVALUATION = [
     "gain_by_group",
     "gain_distribution",
     "gain_regression",
+    "controls",
+    "values_known",
+    "rater_differences",
+    "cold_start",
+    "values_new",
+    "learning_answers",
+    "learning_raters",
+    "interval_coverage",
+    "blend_weights",
 ]
 
 
@@ -50,7 +60,9 @@ def all_tables(**changes):
     return agreement | tabulate_evaluation_report(build_evaluation(**changes))
 
 
-@pytest.mark.parametrize("module", [tables, agreement_tables, evaluation_tables], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [tables, agreement_tables, evaluation, evaluation_tables, names], ids=lambda m: m.__name__
+)
 def test_examples_of_the_docstrings_hold(module):
     assert doctest.testmod(module).failed == 0
 
@@ -135,6 +147,7 @@ def test_an_evaluation_without_models_still_tells_of_people():
             importance={"reason": "none", "features": [], "rows": []},
             adjustment={"by_value": [], "rank_correlation_with_human_crowd": None},
             gain=gain,
+            **{key: None for key in build_questions() if key != "method"},
         )
     )
     assert list(found) == ["agreement_by_condition", "improvement", "crowd_error_by_value"]
@@ -226,3 +239,53 @@ def test_the_own_score_is_not_named_beside_itself():
     assert agreement_tables.OWN_SCORE == perception.OWN_SCORE
     caption = all_tables()["value_projection"].caption
     assert "own score for that value beside age, party;" in caption
+
+
+def test_conditions_stand_in_one_order_whatever_order_they_were_stored_in():
+    measures = build_evaluation()
+    measures["controls"]["conditions"].reverse()
+    rows = tabulate_evaluation_report(measures)["controls"].rows
+    assert [row[:2] for row in rows] == [
+        ["Consensus from text", "the post"],
+        ["Consensus from text, refitted without the person", "the post"],
+        ["The person alone, without the post", "the rater"],
+        ["Control: raters shuffled over rows", "the post, and a rater drawn by lot"],
+        ["The paper’s forest", "the post and the rater"],
+        ["Boosting pooled over values", "the post and the rater"],
+        ["Personalized", "the post and the rater"],
+    ]
+
+
+def test_a_control_improves_on_nobody():
+    models = {"text": model(0.28), "permuted": model(0.28)}
+    found = tabulate_evaluation_report(build_evaluation(models=models))
+    assert "Control: raters shuffled over rows" in [row[0] for row in found["agreement_by_condition"].rows]
+    assert "Control: raters shuffled over rows" not in [row[0] for row in found["improvement"].rows]
+
+
+def test_known_and_new_posts_of_new_raters_stand_in_rows_of_their_own():
+    rows = tabulate_evaluation_report(build_evaluation())["cold_start"].rows
+    assert [row[1] for row in rows] == ["Known"] * 4 + ["New"] * 4
+
+
+def test_a_difference_is_read_for_who_does_not_read_intervals():
+    measures = build_evaluation()
+    measures["rater_differences"][0]["rho"]["direction"] = "unclear"
+    row = tabulate_evaluation_report(measures)["rater_differences"].rows[0]
+    assert row[0] == "Known raters, new posts"
+    assert (row[4], row[7]) == ("not told apart", "better")
+
+
+def test_captions_of_raters_say_how_many_and_that_they_were_resampled():
+    found = tabulate_evaluation_report(build_evaluation())
+    for key in ("controls", "cold_start", "rater_differences", "learning_answers", "interval_coverage"):
+        assert "resamples of raters" in found[key].caption, key
+    assert "40 raters, 8 held-out posts, 90 annotations" in found["controls"].caption
+    assert "on known posts: 40 raters, 8 posts, 90 annotations; on new posts" in found["cold_start"].caption
+    assert "Rho not always defined: Face." in found["values_new"].caption
+
+
+def test_weights_of_a_view_that_was_not_blended_are_dashes():
+    weights = {"reason": "", "members": ["text", "forest"], "known": [0.3, 0.7], "new": None}
+    rows = tabulate_evaluation_report(build_evaluation(weights=weights))["blend_weights"].rows
+    assert rows == [["Consensus from text", 0.3, None], ["The paper’s forest", 0.7, None]]

@@ -13,7 +13,6 @@ import pytest
         "circumplex",
         "consensus",
         "crowd_error",
-        "eigenraters",
         "internal_consistency",
         "intraclass",
         "krippendorff",

@@ -34,6 +34,16 @@ EVALUATION_FIGURES = (
     "gain_regression",
     "adjustment_by_value",
     "variable_importance",
+    "controls",
+    "values_known",
+    "rater_differences",
+    "cold_start",
+    "values_new",
+    "learning_answers",
+    "learning_answers_error",
+    "learning_raters",
+    "learning_raters_error",
+    "interval_coverage",
 )
 
 

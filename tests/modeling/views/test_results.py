@@ -23,7 +23,10 @@ from modeling.reporting.requests import (
     request_agreement,
     request_fit_and_report,
 )
+from modeling.reports.evaluation import describe_evaluation as describe_computed
 from tests.modeling.rated import fit_here, make_rated_study
+from tests.modeling.reports.made_up import make_evaluation
+from tests.modeling.reports.samples import build_questions
 from tests.visitor import freeze_rows, read
 
 from .stored import (
@@ -79,7 +82,7 @@ def study():
 @pytest.fixture
 def reported(study):
     store_agreement(study)
-    store_evaluation(study)
+    store_evaluation(study, **build_questions())
     return study
 
 
@@ -216,6 +219,61 @@ def test_the_personalization_page_tells_what_knowing_the_rater_adds(admin_client
     assert "how far one person is from the crowd about it is +0.740" in text
 
 
+def test_the_personalization_page_answers_two_questions_apart(admin_client, study):
+    store_evaluation(study, **build_questions())
+    text = text_of(admin_client.get(page_of(study, "personalization")))
+    assert "In short The personalized model is nowhere worse. Shuffled raters gain nothing." in text
+    assert "What the model could see Ratings of 22 posts, and the answers." in text
+    known, new = text.index("A. Known raters on new posts"), text.index("B. New raters who only answered")
+    both = "Rho, personalized minus consensus +0.100 +0.050 to +0.150 · better 0.200 with the consensus, {}"
+    assert known < text.index(both.format("0.800 personalized")) < new
+    assert new < text.index("On posts that others had rated " + both.format("0.500 personalized"))
+    assert "On new posts " + both.format("0.500 personalized") in text
+    assert "40 raters, 8 posts, 90 annotations" in text
+    assert "From 5 to 25 answers, rho of a new rater changes by +0.200 (0.150 to 0.250)" in text
+    assert "81 % 78 % to 84 %, of 90 ratings; 80 % is aimed at on average 2.50 scale points wide" in text
+    assert "The paper’s forest 0.700 0.000" in text
+
+
+def test_a_loss_and_a_leak_are_warned_of_at_the_top(admin_client, study):
+    questions = build_questions()
+    questions["verdict"] |= {"is_worse": True, "sentence": "It is worse."}
+    questions["controls"]["permuted"] |= {"is_leaking": True, "sentence": "Something is leaking."}
+    store_evaluation(study, **questions)
+    page = admin_client.get(page_of(study, "personalization")).content.decode()
+    assert '<p class="warning">It is worse.</p>' in page
+    assert '<p class="warning">Something is leaking.</p>' in page
+    assert page.index("It is worse.") < page.index("A. Known raters")
+
+
+def test_what_a_fit_did_not_compute_for_new_raters_is_explained(admin_client, study):
+    computed = describe_computed(make_evaluation(), seed=1)
+    store_evaluation(study, **{key: computed[key] for key in build_questions()})
+    text = text_of(admin_client.get(page_of(study, "personalization")))
+    assert "Cannot be answered. This fit set no raters apart" in text
+    assert "Not beside it. This fit did not compute: Consensus from text, refitted" in text
+    assert "No curve of answers. No raters were set apart to be new ones." in text
+    assert "Not checked. This fit kept no prediction intervals." in text
+    assert "No weights. The personalized model of this fit is no blend" in text
+    assert "None" not in text
+
+
+def test_a_report_from_before_the_two_questions_says_so(admin_client, study):
+    store_evaluation(study)
+    text = text_of(admin_client.get(page_of(study, "personalization")))
+    assert "older than the comparison of known and new raters" in text
+    assert "Mean gain of a rater +0.038" in text
+
+
+def test_the_overview_leaves_members_and_controls_to_their_page(admin_client, study):
+    error = {"mae": {"mae": 1.0, "interval": [0.9, 1.1]}}
+    models = {name: measure(0.3) | error for name in ("text", "permuted", "forest", "person")}
+    store_evaluation(study, models=models)
+    text = text_of(admin_client.get(page_of(study)))
+    assert "Consensus from text 0.300 Personalized 0.400" in text
+    assert "raters shuffled" not in text
+
+
 def test_the_values_page_says_how_far_the_circle_of_the_theory_is_there(admin_client, reported):
     text = text_of(admin_client.get(page_of(reported, "values")))
     assert "congruence of 0.91" in text
@@ -236,7 +294,9 @@ def test_the_values_page_says_how_far_the_circle_of_the_theory_is_there(admin_cl
         ("models", "agreement_by_condition improvement crowd_error_by_value correlation_by_value"),
         (
             "personalization",
-            "gain_distribution gain_by_group gain_regression adjustment_by_value variable_importance",
+            "controls values_known rater_differences cold_start values_new learning_answers learning_answers_error "
+            "learning_raters learning_raters_error interval_coverage gain_distribution gain_by_group gain_regression "
+            "adjustment_by_value variable_importance",
         ),
         ("values", "value_projection circumplex value_correlations"),
     ],

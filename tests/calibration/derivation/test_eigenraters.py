@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose
 from sklearn.decomposition import PCA
 
-from modeling.stats.eigenraters import select_cells
+from calibration.derivation.eigenraters import select_cells
 
 
 @st.composite
@@ -100,7 +100,7 @@ def test_more_cells_than_axes_are_refused():
 @pytest.mark.parametrize(
     ("responses", "n_cells", "message"),
     [
-        ([[1, 2], [3, float("nan")]], 1, r"responses\[1, 1\] is missing"),
+        ([[1, 2], [3, float("nan")]], 1, "1 of 4 responses are missing, of 1 of 2 raters"),
         ([1, 2, 3], 1, "shape"),
         (np.empty((0, 3)), 1, "at least one rater"),
         ([[1, 2], [3, 4]], 0, "at least 1"),

@@ -1,0 +1,271 @@
+"""The first step of a fit: what is held out, the consensus of every row, and what raters answered.
+
+All that comes later works on this alone, so it can be done anywhere; the arrays travel as one file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import calibration
+from .consensus import Consensus, PanelConsensus, TextConsensus
+from .data import FitData, FitSettings, Floats, Ints
+from .splitting import hold_out_posts
+
+Flags = NDArray[np.bool_]
+Arrays = dict[str, NDArray[Any]]
+
+LEAST_RATERS_APART = 3
+LEAST_RATERS_LEFT = 5
+_TEXTS = ("value_keys", "scale", "question_names", "consensus_name", "notes")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A study made ready to be fitted.
+
+    Attributes
+    ----------
+    ratings : ndarray of shape (n_rows, n_values); NaN where a value was not shown
+    raters, posts : ndarrays of int, shape (n_rows,), codes
+    held_out, set_aside : ndarrays of bool, shape (n_posts,)
+        The holdout; posts whose ratings serve as calibration answers, which are neither fitted nor scored.
+    set_apart : ndarray of bool, shape (n_raters,)
+        Raters by whom is judged how well new raters are predicted; nobody where there are no answers.
+    consensus : ndarray of shape (n_rows, n_values)
+        Without the row's own rating, and of posts to fit to out of fold.
+    consensus_apart : ndarray of shape (n_rows, n_values)
+        The same, made without any rating by those set apart.
+    post_scores : ndarray of shape (n_posts, n_values); out_of_fold : ndarray of bool, shape (n_posts,)
+    answers : ndarray of shape (n_raters, n_questions); NaN where unanswered; no column without a questionnaire
+    reader : arrays of a `TextReader`, or none where the consensus is not made of texts
+    notes : sentences for the report: what the model could see and what stood in
+    """
+
+    ratings: Floats
+    raters: Ints
+    posts: Ints
+    held_out: Flags
+    set_aside: Flags
+    set_apart: Flags
+    consensus: Floats
+    consensus_apart: Floats
+    post_scores: Floats
+    out_of_fold: Flags
+    answers: Floats
+    value_keys: tuple[str, ...]
+    scale: tuple[int, int]
+    question_names: tuple[str, ...]
+    consensus_name: str
+    notes: tuple[str, ...]
+    reader: Arrays = field(default_factory=dict)
+
+    @property
+    def n_raters(self) -> int:
+        return len(self.answers)
+
+    @property
+    def n_posts(self) -> int:
+        return len(self.held_out)
+
+    @property
+    def to_fit(self) -> Flags:
+        """Posts to fit to, shape (n_posts,)."""
+        return ~self.held_out & ~self.set_aside
+
+    def pack(self) -> Arrays:
+        """Return plain arrays from which `unpack` makes the same again."""
+        texts = {name: getattr(self, name) for name in _TEXTS}
+        arrays = {name: value for name, value in vars(self).items() if name not in texts and name != "reader"}
+        return {
+            "about": np.array(json.dumps(texts)),
+            **arrays,
+            **{f"reader_{name}": array for name, array in self.reader.items()},
+        }
+
+
+def unpack(arrays: Mapping[str, NDArray[Any]]) -> Prepared:
+    """Return what `pack` was called on."""
+    texts: dict[str, Any] = json.loads(str(arrays["about"]))
+    held: dict[str, Any] = {name: array for name, array in arrays.items() if name != "about"}
+    held["reader"] = {
+        name.removeprefix("reader_"): held.pop(name) for name in list(held) if name.startswith("reader_")
+    }
+    for name, value in texts.items():
+        held[name] = value if isinstance(value, str) else tuple(value)
+    return Prepared(**held)
+
+
+def prepare(data: FitData, settings: FitSettings) -> Prepared:
+    """Hold posts out, set raters apart, and make the consensus of every row.
+
+    Raises
+    ------
+    ValueError
+        If there are too few posts, raters or ratings, saying how many are needed.
+    """
+    split_rng, consensus_rng, apart_rng = np.random.default_rng(settings.seed).spawn(3)
+    set_aside = _set_posts_aside(data, settings, split_rng)
+    held_out = np.zeros(data.n_posts, dtype=np.bool_)
+    free = np.flatnonzero(~set_aside)
+    held_out[free] = hold_out_posts(len(free), settings.holdout_share, rng=split_rng)
+    to_fit = ~held_out & ~set_aside
+    _check_ratings(data, to_fit, held_out)
+
+    has_answers = data.answers is not None or bool(set_aside.any())
+    set_apart = _set_raters_apart(
+        data.n_raters, settings.rater_holdout_share if has_answers else 0, apart_rng
+    )
+    answers, names, source = _gather_answers(data, set_aside, set_apart, settings)
+    consensus = _fit_consensus(data, np.ones(len(data.raters), np.bool_), to_fit, settings, consensus_rng)
+    seen = consensus.predict(data.raters, data.posts)
+    apart = consensus
+    if set_apart.any():
+        apart = _fit_consensus(data, ~set_apart[data.raters], to_fit, settings, consensus_rng)
+    return Prepared(
+        ratings=data.ratings,
+        raters=data.raters,
+        posts=data.posts,
+        held_out=held_out,
+        set_aside=set_aside,
+        set_apart=set_apart,
+        consensus=seen,
+        consensus_apart=apart.predict(data.raters, data.posts),
+        post_scores=consensus.post_scores_,
+        out_of_fold=consensus.out_of_fold_,
+        answers=answers,
+        value_keys=data.value_keys,
+        scale=data.scale,
+        question_names=names,
+        consensus_name=consensus.name,
+        notes=_describe(data, consensus, seen, source, held_out, set_aside, set_apart),
+        reader=consensus.reader_.pack() if isinstance(consensus, TextConsensus) else {},
+    )
+
+
+def _check_ratings(data: FitData, to_fit: Flags, held_out: Flags) -> None:
+    fitted = to_fit[data.posts]
+    if not fitted.any() or not held_out[data.posts].any():
+        raise ValueError(
+            "no rating lies among the posts to fit to or among the held-out ones; load more ratings"
+        )
+    ratings = data.ratings[fitted]
+    unrated = [key for key, column in zip(data.value_keys, ratings.T, strict=True) if np.isnan(column).all()]
+    if unrated:
+        raise ValueError(
+            f"no post to fit to has a rating of {', '.join(unrated)}; load more ratings or hold fewer posts out"
+        )
+
+
+def _set_posts_aside(data: FitData, settings: FitSettings, rng: np.random.Generator) -> Flags:
+    """Without a questionnaire, and where everyone rated the same posts, some of these serve as one."""
+    set_aside = np.zeros(data.n_posts, dtype=np.bool_)
+    is_stand_in = data.answers is None and calibration.is_dense(data.raters, data.posts, data.ratings)
+    if is_stand_in and data.n_posts >= 6 and data.n_raters >= 3:
+        n_aside = max(round(settings.calibration_post_share * data.n_posts), 1)
+        set_aside[rng.permutation(data.n_posts)[:n_aside]] = True
+    return set_aside
+
+
+def _set_raters_apart(n_raters: int, share: float, rng: np.random.Generator) -> Flags:
+    apart = np.zeros(n_raters, dtype=np.bool_)
+    n_apart = round(share * n_raters)
+    if n_apart >= LEAST_RATERS_APART and n_raters - n_apart >= LEAST_RATERS_LEFT:
+        apart[rng.permutation(n_raters)[:n_apart]] = True
+    return apart
+
+
+def _gather_answers(
+    data: FitData, set_aside: Flags, set_apart: Flags, settings: FitSettings
+) -> tuple[Floats, tuple[str, ...], str]:
+    """Each rater's answers, the questions' names, and one sentence on what they are."""
+    if data.answers is not None:
+        n_questions = data.answers.shape[1]
+        return (
+            data.answers,
+            tuple(data.question_names),
+            f"answers to a calibration questionnaire of {n_questions} questions",
+        )
+    if set_aside.any():
+        return calibration.from_dense_posts(
+            data.raters,
+            data.posts,
+            data.ratings,
+            np.flatnonzero(set_aside),
+            n_cells=settings.n_calibration_cells,
+            value_keys=data.value_keys,
+            chosen_by=~set_apart,
+        )
+    return (
+        np.empty((data.n_raters, 0)),
+        (),
+        "none; a rater is known by their mean residual per value on the posts to fit to (a row to fit to sees only "
+        "the half of the posts that it does not lie in)",
+    )
+
+
+def _fit_consensus(
+    data: FitData, rows: Flags, to_fit: Flags, settings: FitSettings, rng: np.random.Generator
+) -> Consensus:
+    raters, posts, ratings = data.raters[rows], data.posts[rows], data.ratings[rows]
+    if any(text.strip() for text in data.texts):
+        return TextConsensus(n_folds=settings.n_consensus_folds, rng=rng).fit(
+            data.texts, ratings, posts, to_fit, data.scale
+        )
+    return PanelConsensus(rng=rng).fit(raters, ratings, posts, data.n_posts)
+
+
+def _describe(
+    data: FitData,
+    consensus: Consensus,
+    seen: Floats,
+    source: str,
+    held_out: Flags,
+    set_aside: Flags,
+    set_apart: Flags,
+) -> tuple[str, ...]:
+    n_to_fit = int((~held_out & ~set_aside).sum())
+    notes = [
+        f"Consensus '{consensus.name}': {consensus.description}.",
+        f"Calibration: {source}.",
+        f"What the model could see: the ratings of {n_to_fit} posts; {int(held_out.sum())} posts were held out before "
+        "any fitting.",
+    ]
+    if set_apart.any():
+        notes.append(
+            f"What the models of new raters could see: of {int(set_apart.sum())} raters set apart for that question "
+            "only their calibration answers, and neither they nor their ratings of any post were fitted to."
+        )
+    else:
+        notes.append(
+            "New raters cannot be judged: "
+            + (
+                "there are no calibration answers to know them by."
+                if data.answers is None and not set_aside.any()
+                else f"{data.n_raters} raters are too few to set some apart."
+            )
+        )
+    if set_aside.any():
+        notes.append(
+            f"{int(set_aside.sum())} posts were set aside as calibration; they are neither fitted nor scored."
+        )
+    n_gaps = 0 if data.answers is None else int(np.isnan(data.answers).sum())
+    if n_gaps:
+        notes.append(
+            f"{n_gaps} calibration answers are missing; the trees treat them as a value of their own."
+        )
+    if isinstance(consensus, TextConsensus):
+        n_blank = sum(not text.strip() for text in data.texts)
+        if n_blank:
+            notes.append(f"{n_blank} posts have no text; the consensus from text says the same of each.")
+    else:
+        n_blind = int(np.isnan(seen).all(axis=1).sum())
+        if n_blind:
+            notes.append(f"{n_blind} annotations have no other rater to form a consensus.")
+    return tuple(notes)
