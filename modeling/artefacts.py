@@ -8,12 +8,14 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage, storages
+from django.utils import timezone
 
 from .errors import ArtefactDamaged
 
@@ -22,6 +24,7 @@ REMEDY = "restore it from a backup, or fit the study with another seed."
 N_DIGITS = 16  # of the hash, in a file's name
 BYTES_AT_ONCE = 1 << 20
 CACHE_DAYS = 7  # for which a copy is kept that nobody asks for
+FRESH_HOURS = 12  # within which a file in a bucket need not be written again
 PARTIAL = "part-"  # before the name of a copy under way
 
 # The files this process has hashed, and what they looked like: their hash, inode, size and time of change.
@@ -138,10 +141,19 @@ def _save(prefix: str, digest: str, suffix: str, content: File) -> str:
     storage = storages["artefacts"]
     name = f"{prefix}-{digest[:N_DIGITS]}{suffix}"
     if storage.exists(name):
-        if _hash_stored(storage, name) == digest:
+        if _hash_stored(storage, name) == digest and _is_fresh(storage, name):
             return name
         storage.delete(name)  # what somebody left half written who died meanwhile
     return storage.save(name, content)
+
+
+def _is_fresh(storage: Storage, name: str) -> bool:
+    """Whether the file will not be tidied up as something left behind before its new row is written."""
+    try:
+        os.utime(storage.path(name))
+    except NotImplementedError:
+        return storage.get_modified_time(name) > timezone.now() - timedelta(hours=FRESH_HOURS)
+    return True
 
 
 def _hash_stored(storage: Storage, name: str) -> str:

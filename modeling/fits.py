@@ -23,11 +23,11 @@ from .estimators.fitting import FitResult, assemble
 from .estimators.personalizer import pack_blends
 from .estimators.prepared import Prepared, prepare
 from .estimators.units import ProgressReport, do_unit, list_units, unpack_piece
+from .in_use import READS, SERVES
 from .inclusion import DEFAULT, InclusionRule
 from .matrices import load_table
 from .scratch import name_scratch
 
-BLENDS, READER = "blends", "reader"
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba")
 
 
@@ -159,7 +159,7 @@ def finish(
     files.append(
         save_file_of_fit(
             study,
-            BLENDS,
+            SERVES,
             pack_blends(
                 result.blends,
                 result.bounds,
@@ -174,7 +174,7 @@ def finish(
         )
     )
     if begun.prepared.reader:
-        files.append(save_file_of_fit(study, READER, begun.prepared.reader))
+        files.append(save_file_of_fit(study, READS, begun.prepared.reader))
     scratch = (place["name"], *(each["name"] for each in done))
     return Finished(begun, result, name, digest, tuple(files), scratch)
 

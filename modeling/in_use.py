@@ -8,10 +8,7 @@ from .models import FitRun
 from .reporting.requests import CARD, EVALUATE, FIT, REFIT
 from .scoring.requests import SCORE
 
-SERVES, READS = (
-    "blends",
-    "reader",
-)  # roles of files: with the first a fit predicts, with the second it reads texts
+SERVES, READS = "blends", "reader"  # the files with which a fit predicts, and reads texts
 MODEL_JOBS = (REFIT, FIT, EVALUATE, CARD, SCORE)
 NEWEST = 50
 

@@ -16,7 +16,7 @@ def mark_outdated(fit_runs: QuerySet[FitRun], *, erase_predictions: bool = True)
     report and the card. Where nobody's answers were erased, as when someone is excluded, the predictions may stay,
     and the fit goes on serving until there is a newer one.
     """
-    concerned = list(fit_runs)
+    concerned = list(fit_runs.select_for_update(no_key=True).order_by("pk"))  # scores by them wait, or see it
     numbers = [fit_run.pk for fit_run in concerned]
     now = timezone.now()
     FitRun.objects.filter(pk__in=numbers, outdated_at=None).update(outdated_at=now)

@@ -8,8 +8,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from .artefacts import delete_file
+from .models import FitRun, FittedFile, ScoreFile, ScoreRun
 
 SCRATCH = "scratch"  # begins the names of these files
+LASTING = ("fit-", "scores-")  # begin the names of files that rows need once their work is done
 DAYS = 2  # for which work that failed or was cancelled can be taken up again
 
 
@@ -31,12 +33,28 @@ def forget(names: Sequence[str]) -> None:
 def clear_scratch(now: datetime | None = None) -> int:
     """Delete what work left behind that never came to its end; returns how many files.
 
-    Whoever withdraws while a study is fitted is in these files, so they do not stay for long.
+    That is scratch, and what was kept for a fit or for scores that no row tells of. Whoever withdraws while a study is
+    fitted is in these files, so they do not stay for long.
     """
     storage = storages["artefacts"]
     oldest = (now or timezone.now()) - timedelta(days=DAYS)
-    names = [name for name in storage.listdir("")[1] if name.startswith(f"{SCRATCH}-")]
+    held = _list_held()
+    names = [
+        name
+        for name in storage.listdir("")[1]
+        if name.startswith(f"{SCRATCH}-") or (name.startswith(LASTING) and name not in held)
+    ]
     stale = [name for name in names if storage.get_modified_time(name) < oldest]
     for name in stale:
         delete_file(name)
     return len(stale)
+
+
+def _list_held() -> set[str]:
+    """The names of files that rows need."""
+    return {
+        *FitRun.objects.values_list("artefact", flat=True),
+        *FittedFile.objects.values_list("name", flat=True),
+        *ScoreRun.objects.values_list("axes", flat=True),
+        *ScoreFile.objects.values_list("name", flat=True),
+    }

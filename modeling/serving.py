@@ -15,8 +15,8 @@ from .artefacts import load_arrays
 from .errors import ArtefactDamaged, NothingServes
 from .estimators import reader
 from .estimators.personalizer import Personalizer, Predicted, RaterVectors
-from .fits import BLENDS, READER, list_versions
-from .inclusion import DEFAULT, from_settings
+from .fits import list_versions
+from .in_use import READS, SERVES, find_fit_in_use
 from .models import FitRun
 
 Floats = NDArray[np.float64]
@@ -35,9 +35,8 @@ def find_serving_fit(study: Study) -> FitRun:
     A fit that failed left none, so the one before goes on serving; a fit that saw answers which were erased has none
     any more.
     """
-    for fit_run in study.fit_runs.filter(files__role=BLENDS).order_by("-created_at", "-pk"):
-        if from_settings(fit_run.settings) == DEFAULT:
-            return fit_run
+    if fit_run := find_fit_in_use(study):
+        return fit_run
     raise NothingServes(f"Study '{study.slug}' has no fit that could predict anything; {REMEDY}.")
 
 
@@ -72,9 +71,9 @@ class Serving:
     def __init__(self, fit_run: FitRun) -> None:
         self.fit_run = fit_run
         self._files = {file.role: file for file in fit_run.files.all()}
-        if BLENDS not in self._files:
+        if SERVES not in self._files:
             raise NothingServes(f"{fit_run} has no files to predict with; {REMEDY}.")
-        blends = self._load(BLENDS)
+        blends = self._load(SERVES)
         if str(blends.get("data_hash")) != fit_run.data_hash:
             raise ArtefactDamaged(f"The files of {fit_run} are of other data than its row says; {REMEDY}.")
         try:
@@ -84,7 +83,7 @@ class Serving:
         self.value_keys = self._personalizer.value_keys
         self.scale = self._personalizer.scale
         self.method: str = fit_run.method
-        self.question_names: tuple[str, ...] = tuple(self._files[BLENDS].feature_names)
+        self.question_names: tuple[str, ...] = tuple(self._files[SERVES].feature_names)
         self.enrollment_ids: NDArray[np.int64] = blends["enrollment_ids"]
         self._rater_of = {int(pk): code for code, pk in enumerate(self.enrollment_ids)}
         self._note_other_versions()
@@ -100,7 +99,7 @@ class Serving:
 
     @property
     def reads_text(self) -> bool:
-        return READER in self._files
+        return READS in self._files
 
     def read_texts(self, texts: Sequence[str]) -> Floats:
         """Return the consensus of texts, shape (n, n_values). Raises ValueError when this fit cannot read."""
@@ -143,7 +142,7 @@ class Serving:
     @functools.cached_property
     def _reader(self) -> reader.TextReader:
         try:
-            return reader.unpack(self._load(READER))
+            return reader.unpack(self._load(READS))
         except ValueError as error:
             raise ArtefactDamaged(f"{self.fit_run}: {error}.") from error
 
@@ -155,7 +154,7 @@ class Serving:
 
     def _note_other_versions(self) -> None:
         now = list_versions()
-        then = self._files[BLENDS].versions
+        then = self._files[SERVES].versions
         changed = {
             name: (then.get(name), version) for name, version in now.items() if then.get(name) != version
         }

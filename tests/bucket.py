@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import threading
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -184,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {
             "ETag": '"x"',
-            "Last-Modified": "Sat, 21 Nov 2026 00:00:00 GMT",
+            "Last-Modified": formatdate(usegmt=True),
             **(headers or {}),
         }.items():
             self.send_header(name, value)

@@ -12,7 +12,8 @@ from annotation.models import Post, Study
 from modeling.artefacts import load_arrays, save_arrays
 from modeling.errors import NotEnoughData
 from modeling.estimators.units import ProgressReport
-from modeling.fits import BLENDS, count_threads
+from modeling.fits import count_threads
+from modeling.in_use import SERVES
 from modeling.models import FitRun, ScoreFile, ScoreRun
 from modeling.scratch import forget, name_scratch
 from modeling.serving import Serving, open_serving
@@ -108,7 +109,7 @@ def store(fit_run: FitRun, finished: Finished) -> ScoreRun | None:
     None when the fit has lost its files meanwhile, for someone's answers were erased: the scores go with them.
     """
     FitRun.objects.select_for_update(no_key=True, of=("self",)).get(pk=fit_run.pk)
-    if not fit_run.files.filter(role=BLENDS).exists():
+    if not fit_run.files.filter(role=SERVES).exists():
         forget([finished.scratch, finished.axes, *(piece["name"] for piece in finished.pieces)])
         return None
     score_run, is_new = ScoreRun.objects.get_or_create(

@@ -1,16 +1,23 @@
+import os
+import time
 import uuid
+from datetime import timedelta
+from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.files.storage import storages
+from django.utils import timezone
 
 from annotation.models import Annotation
 from jobs import services as jobs
 from jobs.errors import LeaseLost
 from jobs.models import Job
 from modeling import handlers, services
+from modeling.artefacts import save_arrays
 from modeling.models import FitRun, PostScore, Report
 from modeling.reporting import making
-from modeling.scratch import name_scratch
+from modeling.scratch import clear_scratch, name_scratch
 from modeling.selectors import get_latest_report
 from tests.modeling.rated import FEW, fit_here, make_rated_study
 
@@ -79,6 +86,8 @@ def test_a_fit_that_failed_on_the_way_is_taken_up_where_it_was(study, monkeypatc
 
 
 def test_what_a_fit_leaves_on_the_way_is_gone_when_it_is_done(study, django_capture_on_commit_callbacks):
+    study.slug = f"alone-{uuid.uuid4().hex[:12]}"  # other tests leave files of theirs in the same folder
+    study.save()
     with django_capture_on_commit_callbacks(execute=True):
         fit_run = fit_here(study)
     names = storages["artefacts"].listdir("")[1]
@@ -205,3 +214,25 @@ def test_a_report_without_any_rho_is_stored_all_the_same():
     report = get_latest_report(study)
     assert report.measures["personalized"]["rho"] is None
     assert report.figures.exists()
+
+
+def test_files_that_no_row_tells_of_are_tidied_up_after_two_days(study):
+    fit_run = fit_here(study)
+    storage = storages["artefacts"]
+    held = {fit_run.artefact, *fit_run.files.values_list("name", flat=True)}
+    left, _ = save_arrays(f"fit-{study.slug}-forest.known.left", numbers=np.arange(3))
+    scratch, _ = save_arrays(f"{name_scratch(study.slug)}piece", numbers=np.arange(4))
+    assert clear_scratch() == 0  # a fit that failed just now can be taken up again
+    later = timezone.now() + timedelta(days=3)
+    assert clear_scratch(later) >= 2
+    names = set(storage.listdir("")[1])
+    assert held <= names
+    assert not {left, scratch} & names
+
+
+def test_a_file_that_is_written_again_counts_as_new(study):
+    name, _ = save_arrays(f"fit-{study.slug}-again", numbers=np.arange(3))
+    path = storages["artefacts"].path(name)
+    os.utime(path, (0, 0))
+    assert save_arrays(f"fit-{study.slug}-again", numbers=np.arange(3))[0] == name
+    assert time.time() - Path(path).stat().st_mtime < 60
