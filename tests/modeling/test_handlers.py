@@ -216,6 +216,14 @@ def test_a_report_without_any_rho_is_stored_all_the_same():
     assert report.figures.exists()
 
 
+@pytest.fixture
+def own_storage(settings, tmp_path):
+    """A folder for this test alone: what is tidied up might be another test's."""
+    artefacts = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = settings.STORAGES | {"artefacts": artefacts}
+
+
+@pytest.mark.usefixtures("own_storage")
 def test_files_that_no_row_tells_of_are_tidied_up_after_two_days(study):
     fit_run = fit_here(study)
     storage = storages["artefacts"]
