@@ -19,7 +19,8 @@ A_MINUTE = 60_000
 PAGES = {
     "": 0,
     "models/": 4,
-    "personalization/": 5,
+    "personalization/": 15,
+    "model/": 0,
     "values/": 2,
     "disputed/": 1,
     "planning/": 2,
