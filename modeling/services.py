@@ -16,13 +16,15 @@ from annotation.versions import get_code_version
 from jobs.models import Job
 from jobs.services import enqueue
 from modeling.estimators.data import FitSettings
+from modeling.estimators.fitting import PERSONALIZED
 
 from .errors import NotEnoughData
 from .fits import Finished, begin, do, finish
 from .inclusion import DEFAULT, InclusionRule, as_settings, describe, still_count
 from .matrices import load_table
-from .models import FitRun, FittedFile, PostScore, Report
+from .models import FitRun, FittedFile, PostScore, Prediction, Report
 from .outdated import mark_outdated
+from .predictions import store_predictions
 from .reporting.requests import EVALUATE, FIT, request_agreement
 from .scratch import forget
 
@@ -158,7 +160,22 @@ def store_fit(
     if not still_count(study, rule, begun.enrollment_ids):
         mark_outdated(FitRun.objects.filter(pk=fit_run.pk))
     else:
+        if is_new:
+            _store_held_out_predictions(fit_run, finished)
         request_evaluation(fit_run)
     request_agreement(study, rule)
     forget(finished.scratch)
     return fit_run
+
+
+def _store_held_out_predictions(fit_run: FitRun, finished: Finished) -> None:
+    """Store what was predicted of the held-out ratings, for pages to show; those of older fits make room."""
+    begun, result = finished.begun, finished.result
+    rows = result.test_rows
+    store_predictions(
+        fit_run,
+        np.array(begun.enrollment_ids)[begun.prepared.raters[rows]],
+        np.array(begun.post_ids)[begun.prepared.posts[rows]],
+        result.predictions[PERSONALIZED],
+    )
+    Prediction.objects.filter(fit_run__study=fit_run.study_id).exclude(fit_run=fit_run).delete()

@@ -18,6 +18,7 @@ from calibration.instrument.scoring import CENTRED, ScaleScore
 from calibration.models import CalibrationAnswer
 from calibration.selectors import get_scale_scores
 from modeling.inclusion import describe, select
+from modeling.models import Prediction
 from modeling.readings import (
     MOST_OTHERS,
     ComparedPost,
@@ -56,6 +57,7 @@ def show_ratings(request: HttpRequest, slug: str, pseudonym: UUID) -> HttpRespon
     found = read_rater(person, rule)
     page = Paginator(found.posts, ON_A_PAGE).get_page(request.GET.get("page", "1"))
     counts = select(study, rule).filter(pk=person.pk).exists()
+    foretold = dict(Prediction.objects.filter(enrollment=person).values_list("post_id", "ratings"))
     query = request.GET.copy()
     query.pop("page", None)
     context = {
@@ -72,7 +74,11 @@ def show_ratings(request: HttpRequest, slug: str, pseudonym: UUID) -> HttpRespon
         "habit": measure_habit(found.posts, tree.scale.min),
         "values": _describe_values(study, who, found.posts, names),
         "page_of_posts": page,
-        "posts": [(post, _describe_gaps(post, names)) for post in page.object_list],
+        "posts": [
+            (post, _describe_gaps(post, names), _measure_distance(post, foretold.get(post.post_id)))
+            for post in page.object_list
+        ],
+        "is_foretold": bool(foretold),
         "scores": _list_scores(person),
         "answers": _list_answers(person, labels),
         "query": query.urlencode(),
@@ -102,6 +108,13 @@ def _describe_gaps(post: ComparedPost, names: list[str]) -> list[dict[str, Any]]
         for gap, place in post.gaps[:N_GAPS]
         if gap > 0
     ]
+
+
+def _measure_distance(post: ComparedPost, foretold: tuple[float, ...] | None) -> float | None:
+    """Mean distance of ratings from what the newest fit foretold of them; None where it foretold nothing."""
+    pairs = zip(post.ratings, foretold or (), strict=False)
+    distances = [abs(own - said) for own, said in pairs if own is not None and not math.isnan(said)]
+    return sum(distances) / len(distances) if distances else None
 
 
 def _list_scores(person: Enrollment) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from modeling.errors import ArtefactDamaged, DataChanged, NotEnoughData
 from modeling.estimators.data import FitSettings
 from modeling.inclusion import describe
 from modeling.matrices import load_table
-from modeling.models import FitRun, PostScore, Report
+from modeling.models import FitRun, PostScore, Prediction, Report
+from modeling.predictions import read_predictions
 from modeling.reporting import making
 from modeling.reports.evaluation import CROWD_NOTE, Evaluation
 from tests.modeling.rated import FEW, fit_here, make_rated_study
@@ -86,6 +87,22 @@ def test_a_fit_stores_all_it_takes_to_repeat_it(study):
     place = {pk: index for index, pk in enumerate(table.post_ids)}
     for score in scores:
         assert score.scores == pytest.approx(arrays["consensus_scores"][place[score.post_id]])
+
+
+def test_what_was_predicted_of_held_out_ratings_is_stored_for_the_newest_fit_alone(study):
+    fit_here(study)
+    fit_run = fit_here(study, replace(FEW, seed=3))
+    arrays = load_arrays(fit_run.artefact, fit_run.artefact_sha256)
+    stored = read_predictions(fit_run)
+    assert len(stored.ratings) == len(arrays["test_rows"]) == Prediction.objects.count()
+    table = load_table(study)
+    place = {
+        (int(rater), int(post)): row
+        for row, (rater, post) in enumerate(zip(stored.enrollment_ids, stored.post_ids, strict=True))
+    }
+    for row, predicted in zip(arrays["test_rows"], arrays["prediction_personalized"], strict=True):
+        pair = table.enrollment_ids[table.raters[row]], table.post_ids[table.posts[row]]
+        np.testing.assert_array_equal(stored.ratings[place[pair]], predicted)
 
 
 def test_the_report_has_exactly_the_promised_keys_and_is_strict_json(study):

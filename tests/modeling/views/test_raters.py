@@ -10,6 +10,8 @@ from django.utils import timezone
 from annotation.models import Annotation, Enrollment, Exclusion, Outcome, Post, StudyAccess
 from calibration.instrument.shipped import CONTENT
 from calibration.models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
+from modeling.models import Prediction
+from tests.modeling.rated import fit_here, make_rated_study
 from tests.modeling.rated_by_hand import make_report, make_study, rate
 from tests.modeling.watching.people import come
 
@@ -147,3 +149,20 @@ def test_a_page_takes_as_many_queries_for_many_posts(admin_client, django_assert
     admin_client.get(page_of(study, person))
     with django_assert_max_num_queries(14):
         admin_client.get(page_of(study, person))
+
+
+def test_held_out_posts_show_how_far_the_prediction_was(admin_client):
+    study = make_rated_study()
+    fit_run = fit_here(study)
+    prediction = Prediction.objects.filter(fit_run=fit_run).select_related("enrollment__rater").first()
+    address = reverse("modeling:person_ratings", args=[study.slug, prediction.enrollment.rater.pseudonym])
+    page = admin_client.get(address)
+    given = prediction.enrollment.annotations.get(post=prediction.post).ratings
+    distance = sum(abs(own - said) for own, said in zip(given, prediction.ratings, strict=True)) / len(given)
+    shown = {post.post_id: said for post, _, said in page.context["posts"]}
+    assert shown[prediction.post_id] == pytest.approx(distance)
+    held_out = set(fit_run.holdout_post_ids)
+    assert {post for post, said in shown.items() if said is not None} == held_out & shown.keys()
+    assert "on posts that it had not seen" in page.content.decode()
+    Prediction.objects.all().delete()
+    assert "on posts that it had not seen" not in admin_client.get(address).content.decode()
