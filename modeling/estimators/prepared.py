@@ -239,8 +239,8 @@ def _describe(
     ]
     if set_apart.any():
         notes.append(
-            f"What the models of new raters could see: of {int(set_apart.sum())} raters set apart for that question "
-            "only their calibration answers, and neither they nor their ratings of any post were fitted to."
+            f"What the model could see: of the {int(set_apart.sum())} raters set apart to judge how new raters are "
+            "predicted, only their calibration answers; neither they nor their ratings of any post were fitted to."
         )
     else:
         notes.append(
