@@ -35,7 +35,7 @@ from modeling.inclusion import select
 from tests.calibration.derivation.raters import draw_factor_raters
 from tests.factories import AnnotationFactory, EnrollmentFactory, PostFactory, RaterFactory, StudyFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 
 N_RATERS, N_POSTS = 14, 4
 

@@ -13,7 +13,13 @@ from tests.factories import StudyFactory, ValueSystemFactory
 from tests.modeling.estimators.data import draw_data
 
 FEW = FitSettings(
-    method="forest", n_trees=5, n_consensus_folds=3, n_inner_trees=3, n_curve_trees=0, n_calibration_cells=3
+    method="forest",
+    n_trees=5,
+    n_consensus_folds=2,
+    n_inner_folds=2,
+    n_inner_trees=2,
+    n_curve_trees=0,
+    n_calibration_cells=3,
 )
 NAMES = ("order", "play", "care", "fame", "nature")
 

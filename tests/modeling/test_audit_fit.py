@@ -10,7 +10,7 @@ from modeling.management.commands import audit_fit
 from tests.factories import StudyFactory
 from tests.modeling.rated import make_rated_study
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 
 
 def run(study, *options):

@@ -39,7 +39,7 @@ from modeling.reporting.requests import (
 from modeling.services import prepare_fit
 from tests.modeling.rated import FEW, make_rated_study
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 PEOPLE = InclusionRule(raters=Raters.PEOPLE)
 
 

@@ -11,7 +11,7 @@ from jobs.models import Job
 from modeling.models import FittedFile, ScoreRun
 from tests.modeling.rated import FEW, fit_here, make_rated_study
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 
 
 @pytest.fixture

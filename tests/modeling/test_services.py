@@ -23,7 +23,7 @@ from modeling.reports.evaluation import CROWD_NOTE, Evaluation
 from tests.modeling.rated import FEW, fit_here, make_rated_study
 from tests.modeling.reports.test_evaluation import MEASURE, PEOPLE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 
 REPORT = PEOPLE | {
     *("study", "inclusion", "n_excluded", "n_raters", "n_posts", "n_annotations", "n_values", "n_simulated"),

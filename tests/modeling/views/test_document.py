@@ -11,7 +11,7 @@ from modeling.reporting.requests import key_of
 from tests.factories import StudyFactory
 from tests.modeling.views.stored import store_agreement, store_evaluation
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 PEOPLE = InclusionRule(raters=Raters.PEOPLE)
 
 

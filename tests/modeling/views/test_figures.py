@@ -14,7 +14,7 @@ from modeling.models import Report
 from modeling.templatetags.figures import as_table, cell
 from tests.factories import StudyFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 
 TABLE = {
     "columns": [

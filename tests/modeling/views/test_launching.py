@@ -14,7 +14,7 @@ from tests.every_step import build_study
 from tests.factories import EnrollmentFactory
 from tests.visitor import freeze_rows
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 
 
 def page_of(study):

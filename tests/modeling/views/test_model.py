@@ -23,7 +23,7 @@ from modeling.views.results import model
 from tests.modeling.rated import fit_here, make_rated_study
 from tests.visitor import freeze_rows
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 ANALYST, ASSISTANT = StudyAccess.Role.ANALYST, StudyAccess.Role.ASSISTANT
 
 

@@ -11,7 +11,7 @@ from annotation.tree.walk import CHOSEN, IMPLIED
 from modeling.models import FitRun, PostScore
 from tests.modeling.rated_by_hand import dispute, draw, make_report, make_study, rate
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 HOSTILE = "<script>alert('x')</script>"
 
 

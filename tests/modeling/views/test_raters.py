@@ -15,7 +15,7 @@ from tests.modeling.rated import fit_here, make_rated_study
 from tests.modeling.rated_by_hand import make_report, make_study, rate
 from tests.modeling.watching.people import come
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 HOSTILE = "<script>alert('x')</script>"
 
 

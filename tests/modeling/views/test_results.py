@@ -38,7 +38,7 @@ from .stored import (
     term,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 PAGES = ("study", "agreement", "models", "personalization", "values")
 OF_PEOPLE = ("study", "agreement", "values")
 OF_MODELS = ("models", "personalization")

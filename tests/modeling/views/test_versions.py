@@ -10,7 +10,7 @@ from annotation.studyfile import load
 from annotation.versions import freeze
 from tests.factories import StudyFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.alike]
 
 
 def text_of(response):
