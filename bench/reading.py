@@ -15,7 +15,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,20 +59,10 @@ def read_vs_read_sql() -> Timing:
         raise CannotRun("The peak memory is read from /proc, which this system does not have.")
     readings: dict[str, list[Reading]] = {"ours": [], "reference": []}
     try:
-        with PrivatePostgres() as postgres, tempfile.TemporaryDirectory(prefix="parallax-bench-") as folder:
-            surroundings = {
-                "PATH": os.environ["PATH"],
-                "LANG": "C.UTF-8",
-                "DJANGO_SETTINGS_MODULE": "config.settings.base",
-                "DATABASE_URL": postgres.url,
-                "SECRET_KEY": secrets.token_urlsafe(64),
-                "VAR_DIR": folder,
-            }
-            run(["manage.py", "migrate", "-v0"], surroundings)
-            run(["-m", "bench.reading", "fill"], surroundings)
+        with filled_database("bench.reading") as do:
             for _ in range(RUNS):
                 for name, each in readings.items():
-                    each.append(Reading(**json.loads(run(["-m", "bench.reading", name], surroundings))))
+                    each.append(Reading(**json.loads(do(name))))
     except ServiceError as error:
         raise CannotRun(str(error)) from error
     check_same([reading for each in readings.values() for reading in each])
@@ -92,6 +83,26 @@ def read_vs_read_sql() -> Timing:
             "n_ratings": readings["ours"][0].n_ratings,
         },
     )
+
+
+@contextmanager
+def filled_database(module: str) -> Iterator[Callable[[str], str]]:
+    """Start a private PostgreSQL with Parallax's tables and have `python -m MODULE fill` fill it.
+
+    Yields a function that runs `python -m MODULE NAME` on it, in a process of its own, and returns what that printed.
+    """
+    with PrivatePostgres() as postgres, tempfile.TemporaryDirectory(prefix="parallax-bench-") as folder:
+        surroundings = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "DJANGO_SETTINGS_MODULE": "config.settings.base",
+            "DATABASE_URL": postgres.url,
+            "SECRET_KEY": secrets.token_urlsafe(64),
+            "VAR_DIR": folder,
+        }
+        run(["manage.py", "migrate", "-v0"], surroundings)
+        run(["-m", module, "fill"], surroundings)
+        yield lambda name: run(["-m", module, name], surroundings)
 
 
 def run(arguments: list[str], environment: dict[str, str]) -> str:

@@ -8,11 +8,8 @@ server does not wait for its disk, which favours nobody: all write within one tr
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -22,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import RUNS, CannotRun, Timing, bench
-from bench.reading import run, weigh
-from tests.services import PrivatePostgres, ServiceError
+from bench.reading import filled_database, weigh
+from tests.services import ServiceError
 
 N_RATERS, POSTS_PER_RATER, N_POSTS, N_VALUES = 1_053, 50, 5_211, 19
 N_ROWS = N_RATERS * POSTS_PER_RATER
@@ -47,25 +44,15 @@ def write_vs_bulk_create() -> Timing:
     """`store_predictions` with a million numbers, against `bulk_create` of a row for each and of our own rows.
 
     The reference with a row for each number writes into a table without any key or index; ours, and `bulk_create` of
-    our rows, keep three foreign keys and what holds a pair unique. Wall time, the median of RUNS runs in turn. Raises
-    CannotRun without PostgreSQL, and ValueError when they did not write the same.
+    our rows, keep the check of the rater and what holds a pair unique. Wall time, the median of RUNS runs in turn.
+    Raises CannotRun without PostgreSQL, and ValueError when they did not write the same.
     """
     writings: dict[str, list[Writing]] = {name: [] for name in WAYS}
     try:
-        with PrivatePostgres() as postgres, tempfile.TemporaryDirectory(prefix="parallax-bench-") as folder:
-            surroundings = {
-                "PATH": os.environ["PATH"],
-                "LANG": "C.UTF-8",
-                "DJANGO_SETTINGS_MODULE": "config.settings.base",
-                "DATABASE_URL": postgres.url,
-                "SECRET_KEY": secrets.token_urlsafe(64),
-                "VAR_DIR": folder,
-            }
-            run(["manage.py", "migrate", "-v0"], surroundings)
-            run(["-m", "bench.writing", "fill"], surroundings)
+        with filled_database("bench.writing") as do:
             for _ in range(RUNS):
                 for name, each in writings.items():
-                    each.append(Writing(**json.loads(run(["-m", "bench.writing", name], surroundings))))
+                    each.append(Writing(**json.loads(do(name))))
     except ServiceError as error:
         raise CannotRun(str(error)) from error
     check_same([writing for each in writings.values() for writing in each])

@@ -35,7 +35,6 @@ PAGES_FOR_RESEARCHERS = {
     "model in use": "/dashboard/demo/model/",
     "model without a fit": "/dashboard/closed/model/",
     "reference of the API": "/api/",
-    "deriving questions": "/admin/calibration/calibrationquestion/derive/",
     "own account": "/accounts/",
     "admin": "/admin/",
     "studies in the admin": "/admin/annotation/study/",
