@@ -125,9 +125,10 @@ def prepare(data: FitData, settings: FitSettings) -> Prepared:
     answers, names, source = _gather_answers(data, set_aside, set_apart, settings)
     consensus = _fit_consensus(data, np.ones(len(data.raters), np.bool_), to_fit, settings, consensus_rng)
     seen = consensus.predict(data.raters, data.posts)
-    apart = consensus
+    seen_apart = seen
     if set_apart.any():
-        apart = _fit_consensus(data, ~set_apart[data.raters], to_fit, settings, consensus_rng)
+        rest = _fit_consensus(data, ~set_apart[data.raters], to_fit, settings, consensus_rng)
+        seen_apart = rest.predict(data.raters, data.posts)
     return Prepared(
         ratings=data.ratings,
         raters=data.raters,
@@ -136,7 +137,7 @@ def prepare(data: FitData, settings: FitSettings) -> Prepared:
         set_aside=set_aside,
         set_apart=set_apart,
         consensus=seen,
-        consensus_apart=apart.predict(data.raters, data.posts),
+        consensus_apart=seen_apart,
         post_scores=consensus.post_scores_,
         out_of_fold=consensus.out_of_fold_,
         answers=answers,
