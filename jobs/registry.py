@@ -6,6 +6,7 @@ job, so a web process, which only enqueues, never loads an estimator.
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.utils.module_loading import autodiscover_modules
@@ -17,7 +18,20 @@ if TYPE_CHECKING:
     from .services import Claim
 
 Effect = Callable[[], Mapping[str, Any] | None]
-Handler = Callable[["Claim"], Effect | Parts | None]
+
+
+@dataclass(frozen=True)
+class Later:
+    """What a handler returns that has to wait for somebody else: it is called again after so many seconds.
+
+    No worker is held meanwhile, and no try is used up. `note` says what is waited for, where progress is shown.
+    """
+
+    seconds: float
+    note: str = ""
+
+
+Handler = Callable[["Claim"], Effect | Parts | Later | None]
 
 _handlers: dict[str, Handler] = {}
 
@@ -31,7 +45,7 @@ def handles(kind: str) -> Callable[[Handler], Handler]:
     `Job.result`.
 
     Instead of an effect it may return Parts: jobs to be done first, by any worker. It is called again once
-    all of them are done, and finds them in `claim.parts`.
+    all of them are done, and finds them in `claim.parts`. Or it may return Later, to be called again after a while.
 
     Raises ValueError when another function already handles `kind`.
     """

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 REPORT_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 300
 LONGEST_RESEND_SECONDS = 600
+LONGEST_WAIT_SECONDS = 3600
 WORKER_VANISHED = (
     "The worker stopped without a word during try {attempts} of {max_attempts}: "
     "killed, out of memory, or the machine went down."
@@ -273,7 +274,7 @@ def _attempt(
     at_each_extension: Callable[[], None] | None = None,
     on_report: Callable[[tuple[int, int, str]], None] | None = None,
 ) -> bool:
-    """Claim and do a job once; True when this call finished it or let it wait for its parts."""
+    """Claim and do a job once; True when this call finished it or let it wait."""
     held = claim(job_id)
     if held is None:
         return False
@@ -325,8 +326,8 @@ class _Keeper(threading.Thread):
         self.join(seconds("JOBS_LEASE_SECONDS"))  # a thread that hangs on the database holds up no effect
 
 
-def _finish(held: Claim, outcome: registry.Effect | Parts | None) -> None:
-    """Write the effect and mark the job done, both or neither; or let it wait for its parts.
+def _finish(held: Claim, outcome: registry.Effect | Parts | registry.Later | None) -> None:
+    """Write the effect and mark the job done, both or neither; or let it wait, for its parts or for a while.
 
     Raises LeaseLost when it is not ours.
     """
@@ -334,6 +335,9 @@ def _finish(held: Claim, outcome: registry.Effect | Parts | None) -> None:
     try:
         if isinstance(outcome, Parts):
             parts.ask_for(held, outcome)
+            return
+        if isinstance(outcome, registry.Later):
+            _put_off(held, outcome)
             return
     except ValueError as error:
         raise PermanentError(str(error)) from error
@@ -352,6 +356,23 @@ def _finish(held: Claim, outcome: registry.Effect | Parts | None) -> None:
             Job.objects.filter(pk=held.job_id).update(result=result)
         if held.whole_id:  # last, for it holds up the other parts' ends until the commit
             parts.settle(held.whole_id)
+
+
+def _put_off(held: Claim, later: registry.Later) -> None:
+    if not 0 <= later.seconds <= LONGEST_WAIT_SECONDS:
+        raise ValueError(
+            f"a job can be put off by 0 to {LONGEST_WAIT_SECONDS} seconds, not by {later.seconds}; "
+            "call it again in between and look"
+        )
+    due = timezone.now() + timedelta(seconds=later.seconds)
+    note = {"progress_note": later.note[:200]} if later.note else {}
+    if not held.rows().update(
+        **{"state": Job.State.QUEUED, "attempts": 0, "error": "", **held.progress(), **note, **NO_LEASE},
+        queued_at=timezone.now(),
+        not_before=due,
+        resend_at=due,
+    ):
+        raise LeaseLost(f"job {held.job_id}")
 
 
 def _record_failure(held: Claim, error: BaseException) -> None:
