@@ -15,6 +15,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from config.artefact_storage import describe_storage
+from config.llm_providers import ProviderError, read_providers
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()
@@ -274,6 +275,11 @@ if ARTEFACT_CACHE_MB < 1:
 PROLIFIC_COMPLETION_URL = read(
     "str", "PROLIFIC_COMPLETION_URL", "https://app.prolific.com/submissions/complete"
 )
+
+try:
+    LLM_PROVIDERS = read_providers(os.environ)
+except ProviderError as error:
+    raise ImproperlyConfigured(str(error)) from None
 
 SCORING_API = read("bool", "SCORING_API", True)  # off where another process, or none, is to serve it
 

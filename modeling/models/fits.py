@@ -1,13 +1,11 @@
-"""What was fitted, what it predicts, and how well people agree with it."""
+"""What was fitted, and what it predicts."""
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 from django.utils import timezone
 
 from annotation.models import Enrollment, Post, Study
-
-from .fields import FloatVectorField
+from modeling.fields import FloatVectorField
 
 
 class FitRun(models.Model):
@@ -24,6 +22,14 @@ class FitRun(models.Model):
     data_hash = models.CharField(max_length=64)
     code_version = models.CharField(max_length=64)
     consensus_name = models.CharField(max_length=80)
+    annotator_run = models.ForeignKey(
+        "AnnotatorRun",
+        on_delete=models.RESTRICT,
+        null=True,
+        blank=True,
+        related_name="fit_runs",
+        help_text="Whose readings are the consensus; none where it comes from the texts or from raters.",
+    )
     holdout_post_ids = models.JSONField()
     feature_names = models.JSONField()
     notes = models.JSONField(help_text="What the model could see, and what stood in for what.")
@@ -192,146 +198,3 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}…) of {self.study.slug}"
-
-
-class Report(models.Model):
-    """The measures of a study at one moment, stored with their figures; pages only show them.
-
-    An agreement report is about people alone, one for each study and inclusion rule, renewed in place. An
-    evaluation report is about one fit.
-    """
-
-    class Kind(models.TextChoices):
-        AGREEMENT = "agreement", "Agreement of people"
-        EVALUATION = "evaluation", "People and models"
-
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="reports")
-    kind = models.CharField(max_length=10, choices=Kind.choices)
-    fit_run = models.OneToOneField(
-        FitRun, on_delete=models.CASCADE, null=True, blank=True, related_name="report"
-    )
-    rule = models.JSONField(help_text="Who counts.")
-    rule_key = models.CharField(max_length=16, help_text="Tells inclusion rules apart in addresses.")
-    measures = models.JSONField()
-    data_hash = models.CharField(max_length=64)
-    code_version = models.CharField(max_length=64)
-    created_at = models.DateTimeField(default=timezone.now)
-    outdated_at = models.DateTimeField(
-        null=True,
-        blank=True,
-        editable=False,
-        help_text="When ratings that this report saw were taken back, erased or excluded.",
-    )
-
-    class Meta:
-        ordering = ["-created_at", "-pk"]
-        get_latest_by = ["created_at", "pk"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["study", "rule_key"],
-                condition=Q(kind="agreement"),
-                name="one_agreement_report_per_rule",
-            ),
-            models.CheckConstraint(
-                condition=Q(kind="evaluation", fit_run__isnull=False)
-                | Q(kind="agreement", fit_run__isnull=True),
-                name="evaluation_is_of_a_fit",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()} in {self.study.slug}"
-
-
-class ReportFigure(models.Model):
-    """One figure of a report: its specification, its numbers as a table, and its drawings."""
-
-    report = models.ForeignKey(Report, on_delete=models.CASCADE, related_name="figures")
-    key = models.CharField(max_length=50)
-    position = models.PositiveSmallIntegerField()
-    title = models.CharField(max_length=200)
-    caption = models.TextField(help_text="What is shown: n, the unit of resampling, what was left out.")
-    spec = models.JSONField(help_text="Vega-Lite, with its data.")
-    table = models.JSONField(help_text="Columns (key, label, kind) and rows of the numbers shown.")
-    svg = models.TextField()
-    pdf = models.BinaryField()
-    png = models.BinaryField()
-
-    class Meta:
-        ordering = ["report", "position"]
-        constraints = [models.UniqueConstraint(fields=["report", "key"], name="figure_once_per_report")]
-
-    def __str__(self) -> str:
-        return self.title
-
-
-class ReportDocument(models.Model):
-    """A study's findings as one document that stands by itself, made from its stored reports."""
-
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="documents")
-    rule_key = models.CharField(max_length=16)
-    sources = models.JSONField(help_text="The reports it shows: kind, data hash, code version, time.")
-    html = models.TextField()
-    pdf = models.BinaryField()
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ["-created_at", "-pk"]
-        constraints = [
-            models.UniqueConstraint(fields=["study", "rule_key"], name="one_document_per_study_and_rule")
-        ]
-
-    def __str__(self) -> str:
-        return f"Document of {self.study.slug}"
-
-
-class ImportRecord(models.Model):
-    """That a study's ratings came from files, and from which."""
-
-    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="import_record")
-    digest = models.CharField(
-        max_length=64, help_text="Hash of what the files say, whatever their lines' order."
-    )
-    files = models.JSONField(help_text="Name and SHA-256 of each file.")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    def __str__(self) -> str:
-        return f"Import of {self.study.slug}"
-
-
-class QualityFlag(models.Model):
-    """One documented sign that someone may not have answered with care; never an exclusion by itself."""
-
-    enrollment = models.ForeignKey(Enrollment, on_delete=models.CASCADE, related_name="quality_flags")
-    rule = models.CharField(max_length=40)
-    number = models.FloatField(help_text="What was measured of this person.")
-    limit = models.FloatField(help_text="From where on the rule speaks.")
-    flagged_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        ordering = ["enrollment", "rule"]
-        constraints = [
-            models.UniqueConstraint(fields=["enrollment", "rule"], name="flag_once_per_person_and_rule")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.enrollment}: {self.rule}"
-
-
-class DataExport(models.Model):
-    """One archive of a study's data: where it is and what is in it."""
-
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="data_exports")
-    artefact = models.CharField(max_length=200, help_text="The archive, in the artefact storage.")
-    sha256 = models.CharField(max_length=64)
-    n_bytes = models.BigIntegerField()
-    counts = models.JSONField(help_text="Rows of each table.")
-    inclusion = models.JSONField(help_text="The rule by which people are in it.")
-    asked_by = models.CharField(max_length=150, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["-created_at", "-pk"]
-
-    def __str__(self) -> str:
-        return f"Export {self.pk} of {self.study.slug}"
