@@ -15,6 +15,7 @@ OPENAI = "openai"
 OPENAI_URL = "https://api.openai.com/v1"
 STANDIN = "standin"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class ProviderError(ValueError):
@@ -81,11 +82,10 @@ def _read(name: str, environment: Mapping[str, str]) -> Provider:
     if name == OPENAI:
         url_variable, key_variable, default = "OPENAI_BASE_URL", "OPENAI_API_KEY", OPENAI_URL
     url = (environment.get(url_variable, "").strip() or default).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    if not _is_address(url):
         raise ProviderError(
-            f"{url_variable} must be the address of an API, such as 'http://localhost:11434/v1', without a name or "
-            "password in it; the key has a variable of its own."
+            f"{url_variable} must be the address of an API, such as 'http://localhost:11434/v1', without a name, "
+            "password or query in it; the key has a variable of its own."
         )
     return Provider(
         name=name,
@@ -98,10 +98,22 @@ def _read(name: str, environment: Mapping[str, str]) -> Provider:
     )
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for one that cannot be
+    except ValueError:
+        return False
+    is_web = (
+        parts.scheme in ("http", "https") and bool(parts.hostname) and url.isascii() and url.isprintable()
+    )
+    return is_web and "@" not in parts.netloc and not set(url) & set("?# ")
+
+
 def _read_number(environment: Mapping[str, str], variable: str, default: int, least: int) -> int:
     text = environment.get(variable, "").strip()
     if not text:
         return default
-    if not text.isascii() or not text.isdigit() or int(text) < least:
+    if not _NUMBER.fullmatch(text) or int(text) < least:
         raise ProviderError(f"{variable} must be a whole number of {least} or more, not '{text}'.")
     return int(text)
