@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 15
 HANG_SECONDS = 300
 NOTHING_COLLECTED = 5
+# On as many processes as a small machine has; neighbours in a file stay together, with what their module prepares.
+SHARED = ("-n", "2", "--dist", "worksteal")
 SQLITE = f"SQLite {sqlite3.sqlite_version}"
 # A developer's own settings must reach neither the tests nor, through them, a study's data.
 NOT_PASSED_ON = (
@@ -44,6 +46,7 @@ NOT_PASSED_ON = (
     *("VAR_DIR", "ARTEFACT_DIR", "DJANGO_SETTINGS_MODULE", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
     *("LLM_PROVIDERS", "LLM_STANDIN_BASE_URL"),
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
+    "PYTHONDONTWRITEBYTECODE",  # or every process of every stage rewrites the assertions of every test anew
 )
 
 
@@ -68,11 +71,10 @@ class Run:
     scratch: Path  # TMPDIR of every test process, removed at the end
     extra: tuple[str, ...]  # arguments of the caller's own for pytest
 
-    @property
-    def paths(self) -> list[str]:
-        """The files and folders among the caller's arguments; `tests` when there are none."""
+    def find_paths(self, usual: str) -> list[str]:
+        """Return nothing where the caller's arguments name a file or folder, else the usual folder."""
         named = any((ROOT / part.split("::")[0]).exists() for part in self.extra if not part.startswith("-"))
-        return [] if named else ["tests"]
+        return [] if named else [usual]
 
 
 class Interrupted(BaseException):
@@ -84,9 +86,10 @@ class Interrupted(BaseException):
 
 
 def run_sqlite(run: Run, outcome: Outcome) -> None:
-    """Run what needs no service, on as many processes as a small machine has."""
+    """Run what needs no service."""
     outcome.ran_on = SQLITE
-    pytest(run, outcome, ["-m", "not browser and not servers", "-n", "2"], {"PARALLAX_TEST_STAGE": "sqlite"})
+    marks = ["-m", "not browser and not servers"]
+    pytest(run, outcome, [*SHARED, *marks], {"PARALLAX_TEST_STAGE": "sqlite"})
 
 
 def run_servers(run: Run, outcome: Outcome) -> None:
@@ -96,7 +99,7 @@ def run_servers(run: Run, outcome: Outcome) -> None:
         queue_url, redis = stack.enter_context(redis_server())
         outcome.ran_on = f"{postgres}, {redis}"
         addresses = {"DATABASE_URL": database_url, "REDIS_URL": queue_url, "PARALLAX_TEST_STAGE": "servers"}
-        pytest(run, outcome, ["-m", "not browser", "-n", "2"], addresses)
+        pytest(run, outcome, [*SHARED, "-m", "not browser"], addresses)
 
 
 def run_chromium(run: Run, outcome: Outcome) -> None:
@@ -109,9 +112,8 @@ def run_chromium(run: Run, outcome: Outcome) -> None:
     if program is None:
         raise services.ServiceError("Chromium was installed but does not answer to --version.")
     outcome.ran_on = f"{services.chromium_version(program)}, {SQLITE}"
-    pytest(
-        run, outcome, ["-m", "browser"], {"CHROMIUM_PATH": str(program), "PARALLAX_TEST_STAGE": "chromium"}
-    )
+    environment = {"CHROMIUM_PATH": str(program), "PARALLAX_TEST_STAGE": "chromium"}
+    pytest(run, outcome, [*SHARED, "-m", "browser"], environment, folder="tests/browser")
 
 
 STAGES: dict[str, tuple[str, Callable[[Run, Outcome], None]]] = {
@@ -147,14 +149,17 @@ def redis_server() -> Iterator[tuple[str, str]]:
         yield server.url, f"{server.version} (private)"
 
 
-def pytest(run: Run, outcome: Outcome, arguments: list[str], environment: dict[str, str]) -> None:
+def pytest(
+    run: Run, outcome: Outcome, arguments: list[str], environment: dict[str, str], folder: str = "tests"
+) -> None:
     """Run pytest in a process of its own and count what it reports."""
     report = run.scratch / "report.xml"
     report.unlink(missing_ok=True)
     quiet = ["-q", "--no-header", "-rfE", f"--junitxml={report}"]
     # A test that hangs ends its stage, with the stack of every thread, instead of the patience of whoever waits.
     hangs = ["-o", f"faulthandler_timeout={HANG_SECONDS}", "-o", "faulthandler_exit_on_timeout=true"]
-    command = [sys.executable, "-m", "pytest", *run.paths, *quiet, *hangs, *arguments, *run.extra]
+    paths = run.find_paths(folder)
+    command = [sys.executable, "-m", "pytest", *paths, *quiet, *hangs, *arguments, *run.extra]
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
     ours = {"PARALLAX_TEST_RUN": "1", "TMPDIR": str(run.scratch)}
     with subprocess.Popen(command, cwd=ROOT, env=inherited | ours | environment) as process:

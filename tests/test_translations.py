@@ -33,6 +33,7 @@ from modeling.simulation.browser import walk_study
 from tests.factories import PostFactory, QuestionnaireFactory, StepFactory, StudyFactory, load_ten
 from tests.visitor import RaterClient, Visitor, enter, form_data, mark_nothing, step_path
 
+pytestmark = pytest.mark.alike
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\{.*?\}\}|</?\w+>")
 ARABIC = re.compile(r"[\u0600-\u06ff]")
 CATALOGS = translations.list_catalogs()

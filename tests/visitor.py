@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from django.apps import apps
+from django.db import connection
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
@@ -131,10 +132,15 @@ def reading_data(
 
 
 def freeze_rows() -> dict[str, list[tuple]]:
-    """Every row of every table, to compare before and after."""
-    return {
-        model._meta.label: list(model.objects.order_by("pk").values_list()) for model in apps.get_models()
-    }
+    """Every row of every table as the database has it, to compare before and after."""
+    tables = {model._meta.label: (model._meta.db_table, model._meta.pk.column) for model in apps.get_models()}
+    name = connection.ops.quote_name
+    with connection.cursor() as cursor:
+        rows = {}
+        for label, (table, key) in tables.items():
+            cursor.execute(f"SELECT * FROM {name(table)} ORDER BY {name(key)}")  # noqa: S608 - names of our own
+            rows[label] = cursor.fetchall()
+    return rows
 
 
 def find_codes(text: str, codes: Iterable[str]) -> set[str]:

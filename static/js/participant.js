@@ -148,12 +148,23 @@ document.addEventListener("keydown", (event) => {
   wanted.click();
 });
 
+/* A press has to end on what it began on: while a finger, the mouse or the space bar is down, the form stays. */
+const press = { isDown: false, hasAnswer: false };
+const isPress = ({ type, key, button, target }) => type.startsWith("key") ? key === " " && !target.matches("textarea") : button !== 2;
+["pointerdown", "keydown"].forEach((name) => window.addEventListener(name, (event) => { press.isDown ||= isPress(event); }));
+["pointerup", "pointercancel", "keyup", "blur"].forEach((name) => window.addEventListener(name, (event) => {
+  if (!isPress(event)) return;
+  if (press.hasAnswer) setTimeout(() => htmx.trigger("[data-path]", "mark")); // asked again, after what the press does
+  press.isDown = press.hasAnswer = false;
+}));
+
 /* The form that a mark brings knows only what was sent with it; what was answered since then is put back. */
 let answered = null;
 document.addEventListener("htmx:beforeSwap", (event) => {
   const form = document.getElementById("path-form");
   if (!form || event.detail.target !== form) { answered = null; return; }
   if (form.classList.contains("htmx-request")) { event.detail.shouldSwap = false; return; } // it is on its way
+  if (press.isDown) { event.detail.shouldSwap = false; press.hasAnswer = true; return; }
   const why = form.elements.rationale;
   answered = {
     ratings: [...form.querySelectorAll("[name^=rate-]:checked")].map((level) => level.id),

@@ -1,7 +1,9 @@
 """A served installation, Debian's Chromium, and people who use them."""
 
+import fcntl
 import os
 import secrets
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -56,27 +58,49 @@ class Site:
             return database.execute(sql, parameters).fetchall()
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("installation")
+def build_environment(folder: Path) -> dict[str, str]:
+    """The environment of an installation in a folder, with nothing of a developer's own."""
     own = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
-    environment = own | {
+    return own | {
         "DJANGO_SETTINGS_MODULE": "config.settings.base",
         "VAR_DIR": str(folder),
         "LOG_LEVEL": "ERROR",
         "GUNICORN_CMD_ARGS": "--log-level warning",
         "WEB_CONCURRENCY": "2",
     }
-    password = secrets.token_urlsafe(12)
-    prepared = subprocess.run(
-        [sys.executable, "-m", "tests.browser.prepare", password],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert prepared.returncode == 0, prepared.stderr
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a filled installation and its administrator's password: made once, by the first process."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "filled.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder, note = shared / "filled", shared / "filled.password"
+        if not folder.exists():
+            note.write_text(secrets.token_urlsafe(12))
+            filling = tmp_path_factory.mktemp("filling")
+            prepared = subprocess.run(
+                [sys.executable, "-m", "tests.browser.prepare", note.read_text()],
+                env=build_environment(filling),
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+            assert prepared.returncode == 0, prepared.stderr
+            filling.rename(folder)
+        return folder, note.read_text()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, filled: tuple[Path, str]) -> Iterator[Site]:
+    whole, password = filled
+    folder = tmp_path_factory.mktemp("installation")
+    shutil.copytree(whole, folder, dirs_exist_ok=True)
+    environment = build_environment(folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"

@@ -3,10 +3,20 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.beginner import Beginner, Typist
-from tests.browser.person import FIRST_QUESTION, NEW_IDEAS, NOTHING_AT_ALL, OPENNESS, SELF, Person
+from tests.browser.person import (
+    FIRST_QUESTION,
+    NEW_IDEAS,
+    NOTHING,
+    NOTHING_AT_ALL,
+    OPENNESS,
+    OTHERS,
+    SELF,
+    Person,
+    tab_to,
+)
 from tests.browser.test_participant_path import WITHOUT_SCRIPTS, each_way
 
 pytestmark = pytest.mark.browser
@@ -48,6 +58,76 @@ def test_the_keyboard_alone_walks_the_whole_study(open_page, site):
     rows = "SELECT e.outcome FROM annotation_enrollment e JOIN annotation_rater r ON r.id = e.rater_id"
     ended = site.query(f"{rows} WHERE r.external_id = ?", person.rater_id)
     assert ended == [("completed",)]
+
+
+@pytest.fixture
+def held_mark(someone):
+    """Someone at their first post, and what is sent for their first mark: the test lets it go."""
+    person = someone()
+    person.start()
+    person.consent()
+    asked: list[Route] = []
+
+    def hold(route):
+        if not asked and "reveal=yes" in (route.request.post_data or ""):
+            asked.append(route)
+        else:
+            route.continue_()
+
+    person.page.route(re.compile("/draft/$"), hold)
+    return person, asked
+
+
+def await_question(person, asked):
+    """Wait until what the first mark brings was asked for."""
+    while not asked:
+        person.page.wait_for_timeout(20)
+    return asked[0]
+
+
+def test_enter_on_the_button_counts_when_what_a_mark_brings_arrives_just_before(held_mark):
+    person, asked = held_mark
+    person.choose(person.box(FIRST_QUESTION, NOTHING))
+    question = await_question(person, asked)
+    tab_to(person.page, person.page.get_by_role("button", name="Continue"))
+    person.page.evaluate("document.getElementById('path-form').dataset.seen = 'yes'")
+    question.continue_()
+    expect(person.page.locator("#path-form[data-seen]")).to_have_count(0)
+    person.page.keyboard.press("Enter")
+    person.expect_post(2)
+
+
+@pytest.mark.parametrize("way", ["mouse", "space bar"])
+def test_a_press_counts_when_what_a_mark_brings_arrives_while_it_lasts(held_mark, way):
+    person, asked = held_mark
+    page, second = person.page, person.box(FIRST_QUESTION, OTHERS)
+    person.choose(person.box(FIRST_QUESTION, SELF))
+    question = await_question(person, asked)
+    second.focus()
+    box = second.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down() if way == "mouse" else page.keyboard.down("Space")
+    with page.expect_response(re.compile("/draft/$")):
+        question.continue_()
+    page.evaluate("new Promise(requestAnimationFrame)")
+    page.mouse.up() if way == "mouse" else page.keyboard.up("Space")
+    expect(second).to_be_checked()
+    expect(person.question(SELF)).to_be_visible()
+    expect(person.question(OTHERS)).to_be_visible()
+
+
+def test_what_a_mark_brings_arrives_after_a_press_that_changes_nothing(held_mark):
+    person, asked = held_mark
+    person.choose(person.box(FIRST_QUESTION, SELF))
+    question = await_question(person, asked)
+    person.page.mouse.move(2, 400)
+    person.page.mouse.down()
+    with person.page.expect_response(re.compile("/draft/$")):
+        question.continue_()
+    person.page.evaluate("new Promise(requestAnimationFrame)")
+    expect(person.question(SELF)).to_be_hidden()
+    person.page.mouse.up()
+    expect(person.question(SELF)).to_be_visible()
 
 
 def test_nothing_moves_for_whoever_asked_for_stillness(open_page):

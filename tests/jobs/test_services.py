@@ -378,12 +378,12 @@ def test_a_job_cancelled_while_the_handler_never_reports_has_no_effect(queued, e
 
 @pytest.mark.django_db(transaction=True)
 def test_the_lease_is_extended_in_the_background_while_the_handler_computes(queued, settings, monkeypatch):
-    settings.JOBS_LEASE_SECONDS = 0.4
+    settings.JOBS_LEASE_SECONDS = 1.2
     extended_in = []
     monkeypatch.setattr(
         services.Claim, "extend", lambda claim: extended_in.append(threading.current_thread().name)
     )
-    job = queued(lambda claim: time.sleep(0.5))
+    job = queued(lambda claim: time.sleep(1.5))
     assert services.run(job.pk)
     assert len(extended_in) >= 3
     assert set(extended_in) == {f"lease-of-job-{job.pk}"}
@@ -400,7 +400,7 @@ def test_the_background_goes_on_after_a_database_error(queued, settings, monkeyp
         raise OSError("database is away")
 
     monkeypatch.setattr(services.Claim, "extend", away)
-    assert services.run(queued(lambda claim: time.sleep(0.3)).pk)
+    assert services.run(queued(lambda claim: time.sleep(0.8)).pk)
     assert len(calls) >= 2
     assert "not extended: OSError: database is away" in caplog.text
 

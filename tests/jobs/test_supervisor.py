@@ -41,7 +41,7 @@ def lives(pid):
     return True
 
 
-def poll_until(supervisor, condition, timeout=10):
+def poll_until(supervisor, condition, timeout=30):
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline
@@ -91,7 +91,7 @@ def test_a_child_that_ignores_the_request_to_end_is_killed_after_the_grace_perio
     [pid] = pids(stubborn)
     began = time.monotonic()
     stubborn.stop()
-    assert 0.3 <= time.monotonic() - began < 3
+    assert 0.3 <= time.monotonic() - began < 30  # of the 60 that it would go on for
     assert not lives(pid)
 
 
@@ -106,7 +106,7 @@ def test_what_a_child_started_is_ended_with_it(supervise, tmp_path):
     family.start()
     poll_until(family, lambda: note.exists() and note.read_text())
     family.stop()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while lives(int(note.read_text())) and time.monotonic() < deadline:
         time.sleep(0.05)  # an orphan's remains are gathered by init
     assert not lives(int(note.read_text()))

@@ -198,7 +198,7 @@ def test_a_fit_whose_workers_are_all_killed_and_its_messages_lost_is_the_fit_tha
     assert_one_whole_fit(plant, slug, undisturbed)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.alike)])
 def test_a_fit_whose_processes_are_killed_again_and_again_is_the_fit_that_nothing_befell(plant, seed):
     chance = random.Random(seed)
     slug = plant.ask("make_study")
@@ -351,6 +351,7 @@ def pickle_in_an_archive(canary):
     return archive.getvalue()
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("plant_in", [pickle_as_bytes, pickle_in_an_archive], ids=["pickle", "archive"])
 @pytest.mark.parametrize("role", ["blends", "forest.known.care", "reader"])
 def test_a_planted_file_is_refused_by_its_hash_and_runs_nothing(canary, role, plant_in):
@@ -368,6 +369,7 @@ def test_a_planted_file_is_refused_by_its_hash_and_runs_nothing(canary, role, pl
     assert not canary.exists()
 
 
+@pytest.mark.alike
 def test_a_file_with_one_byte_changed_is_refused_and_a_new_fit_takes_its_place(canary):
     fit_run = fit(make_rated_study())
     file = fit_run.files.get(role="forest.known.care")
