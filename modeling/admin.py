@@ -8,7 +8,7 @@ from annotation.admin import RaterRowAdmin, ReadOnlyAdmin, mark_simulated, show_
 from annotation.permissions import Deed
 
 from .inclusion import InclusionRule, describe
-from .models import DataExport, FitRun, PostScore, QualityFlag, Report
+from .models import DataExport, FitRun, PostScore, PromptVersion, QualityFlag, Report
 
 
 @admin.register(FitRun)
@@ -174,3 +174,25 @@ class DataExportAdmin(ReadOnlyAdmin):
     @admin.display(description="who is in it")
     def who_is_in_it(self, export):
         return show_json(export.inclusion)
+
+
+@admin.register(PromptVersion)
+class PromptVersionAdmin(ReadOnlyAdmin):
+    """What language models were asked; new versions are worded on the study's own pages."""
+
+    list_display = ["pk", "study", "purpose", "number", "note", "created_by", "created_at", "page"]
+    list_filter = ["study", "purpose"]
+    list_select_related = ["study", "created_by"]
+    search_fields = ["study__slug", "note", "digest"]
+    date_hierarchy = "created_at"
+    fields = ["study", ("purpose", "number"), "note", "created_by", "created_at", "digest", "wording", "page"]
+    readonly_fields = ["wording", "page"]
+
+    @admin.display(description="wording")
+    def wording(self, prompt):
+        return show_json(prompt.content)
+
+    @admin.display(description="page")
+    def page(self, prompt):
+        url = reverse("modeling:prompt", args=[prompt.study.slug, prompt.purpose, prompt.number])
+        return format_html('<a href="{}">Read and edit</a>', url)

@@ -17,6 +17,18 @@ class NothingServes(ModelingError):
     """A study has no fit that could predict anything."""
 
 
+class RunUnusable(ModelingError):
+    """What an annotator model said in a run cannot be the consensus of a fit."""
+
+
+class TuningRefused(ModelingError):
+    """A model of the consensus cannot be taught as asked; nothing was begun. `faults` says why, by field."""
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        super().__init__(" ".join(faults.values()))
+        self.faults = faults
+
+
 class DataChanged(ModelingError):
     """The ratings are no longer those a fit saw."""
 

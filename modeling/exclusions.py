@@ -9,7 +9,6 @@ from annotation.services.audit import log_event
 
 from .errors import ExclusionRefused
 from .inclusion import InclusionRule, from_settings, has_counted
-from .models import Report
 from .outdated import mark_outdated
 from .reporting.requests import renew_reports
 
@@ -84,7 +83,7 @@ def _after(enrollment: Enrollment, summary: str, reason: str, actor: Any) -> Non
         if has_counted(enrollment, from_settings(fit_run.settings))
     ]
     mark_outdated(study.fit_runs.filter(pk__in=concerned), erase_predictions=False)
-    reports = study.reports.filter(kind=Report.Kind.AGREEMENT, created_at__gte=enrollment.finished_at)
+    reports = study.reports.filter(fit_run=None, created_at__gte=enrollment.finished_at)
     saw = [
         report.pk
         for report in reports.only("pk", "rule")

@@ -26,7 +26,9 @@ from .estimators.units import ProgressReport, do_unit, list_units, unpack_piece
 from .in_use import READS, SERVES
 from .inclusion import DEFAULT, InclusionRule
 from .matrices import load_table
+from .models import AnnotatorRun
 from .scratch import name_scratch
+from .tuning.given import load_given
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba")
 
@@ -50,15 +52,21 @@ def list_versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES} | {"parallax": get_code_version()}
 
 
-def begin(study: Study, settings: FitSettings, rule: InclusionRule = DEFAULT) -> dict[str, Any]:
+def begin(
+    study: Study,
+    settings: FitSettings,
+    rule: InclusionRule = DEFAULT,
+    annotator_run: AnnotatorRun | None = None,
+) -> dict[str, Any]:
     """Prepare a study for a fit and store what all units need; no row is touched.
 
     Returns what tells a worker where it lies. Raises NotEnoughData when the data is too small in a way that only
-    the fit can see.
+    the fit can see, or when the annotator model whose readings are to be the consensus cannot speak for it.
     """
     table = load_table(study, rule)
+    given = None if annotator_run is None else load_given(annotator_run, table.post_ids)
     try:
-        prepared = prepare(table.as_fit_data(), settings)
+        prepared = prepare(table.as_fit_data(given), settings)
     except ValueError as error:
         raise NotEnoughData(f"Study '{study.slug}' cannot be fitted: {error}") from error
     name, digest = save_arrays(

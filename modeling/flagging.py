@@ -15,7 +15,7 @@ from modeling.quality.measuring import Flag, Measured, Summary, compare, judge, 
 from modeling.quality.rules import RULES, check_limits
 
 from .inclusion import InclusionRule, from_settings, select, select_finished
-from .models import QualityFlag, Report
+from .models import QualityFlag
 from .outdated import mark_outdated
 from .participations import read_frame, read_people
 from .reporting.requests import renew_reports
@@ -90,14 +90,14 @@ def store_flags(study: Study, flags: Mapping[int, list[Flag]]) -> int:
     """Put these flags in the place of the study's older ones; returns how many people are flagged.
 
     Who withdrew or was erased meanwhile gets none. Fits that leave out people by their flags are outdated when
-    these change who is in them, and agreement reports that do are made anew.
+    these change who is in them, and reports of no fit that do are made anew.
     """
     fit_rules = {
         fit_run.pk: from_settings(fit_run.settings) for fit_run in study.fit_runs.filter(outdated_at=None)
     }
     report_rules = {
         pk: InclusionRule.from_dict(rule)
-        for pk, rule in study.reports.filter(kind=Report.Kind.AGREEMENT).values_list("pk", "rule")
+        for pk, rule in study.reports.filter(fit_run=None).values_list("pk", "rule")
     }
     by_flags = {rule for rule in [*fit_rules.values(), *report_rules.values()] if rule.without_flags}
     before = {rule: _list_included(study, rule) for rule in by_flags}

@@ -13,7 +13,10 @@ from jobs.services import Claim, retry
 from modeling.estimators.data import FitSettings
 
 from . import fits, flagging, services
+from .annotators import handlers as _annotators  # noqa: F401
 from .artefacts import delete_file
+from .checking import handlers as _checks  # noqa: F401 - their handlers are registered
+from .curation import handlers as _curations  # noqa: F401 - their handlers are registered
 from .errors import ModelingError
 from .export.making import ReportAside, make_archive, name_archive, store_export
 from .export.requests import EXPORT
@@ -21,6 +24,7 @@ from .inclusion import INCLUSION, InclusionRule, from_settings
 from .models import FitRun
 from .rehearsals import REHEARSE, find_hindrances
 from .reporting import cards, making
+from .reporting import handlers as _comparisons  # noqa: F401 - their handlers are registered
 from .reporting.requests import (
     AGREEMENT,
     CARD,
@@ -40,16 +44,19 @@ from .reports.figures.render import Drawn, render
 from .scoring import making as scoring
 from .scoring.requests import SCORE, SCORE_PIECE
 from .simulated_raters import Cast, rehearse
+from .tuning import handlers as _tunings  # noqa: F401 - their handlers are registered
+from .tuning.usable_runs import ANNOTATOR_RUN, find_run
 
 
 @handles(FIT)
 def fit_study(claim: Claim) -> Effect | Parts:
     """Fit one study's personalization: prepare it, have its units done by whoever is free, and put them together."""
     study, settings, rule = _read_fit(claim)
+    run = find_run(claim.payload["settings"])
     try:
         if claim.parts is None:
             claim.report(0, 1, "reading posts")
-            place = fits.begin(study, settings, rule)
+            place = fits.begin(study, settings, rule, run)
             return Parts(
                 [
                     Part(
@@ -67,7 +74,7 @@ def fit_study(claim: Claim) -> Effect | Parts:
         raise PermanentError(str(error)) from error
 
     def store() -> dict[str, Any]:
-        return {"fit_run": services.store_fit(study, settings, finished, rule).pk}
+        return {"fit_run": services.store_fit(study, settings, finished, rule, run).pk}
 
     return store
 
@@ -127,7 +134,8 @@ def score_piece(claim: Claim) -> Effect:
 def _read_fit(claim: Claim) -> tuple[Study, FitSettings, InclusionRule]:
     study = Study.objects.get(pk=claim.payload["study"])
     rule = from_settings(claim.payload["settings"])
-    settings = FitSettings(**{k: v for k, v in claim.payload["settings"].items() if k != INCLUSION})
+    beside = (INCLUSION, ANNOTATOR_RUN)
+    settings = FitSettings(**{k: v for k, v in claim.payload["settings"].items() if k not in beside})
     return study, settings, rule
 
 
@@ -136,7 +144,7 @@ def refit(claim: Claim) -> Effect:
     """Ask for the fit of a study's ratings as they are now; where it is there, for its report."""
     study, rule = _read_request(claim)
     try:
-        order = services.prepare_fit(study, rule=rule)
+        order = services.prepare_fit(study, rule=rule, annotator_run=find_run(claim.payload))
     except ModelingError as error:
         raise PermanentError(str(error)) from error
 

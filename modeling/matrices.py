@@ -22,7 +22,7 @@ from calibration.models import CalibrationAnswer, CalibrationQuestion
 from .inclusion import DEFAULT, InclusionRule, select
 
 if TYPE_CHECKING:  # who only reads ratings loads no estimator: it takes more memory than millions of ratings
-    from modeling.estimators.data import FitData
+    from modeling.estimators.data import FitData, GivenReadings
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -86,7 +86,8 @@ class StudyTable:
             digest.update(self.answers.tobytes())
         return digest.hexdigest()
 
-    def as_fit_data(self) -> FitData:
+    def as_fit_data(self, given: GivenReadings | None = None) -> FitData:
+        """Return what a fit sees; `given` is of these posts, in their order."""
         from modeling.estimators.data import FitData
 
         return FitData(
@@ -100,6 +101,7 @@ class StudyTable:
             scale=self.scale,
             answers=self.answers,
             question_names=self.question_names,
+            given=given,
         )
 
 

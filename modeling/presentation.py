@@ -1,10 +1,16 @@
-"""A report of people and models as text for a terminal."""
+"""Reports of people and models as text for a terminal."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from .reports.comparison_tables import (
+    list_apart,
+    name_annotator,
+    order_models,
+    say_common,
+)
 from .reports.evaluation_tables import tabulate_agreement
-from .reports.names import NEW_POSTS, SAMPLE_NAMES, VIEWS, name_model, order_names
+from .reports.names import NEW_POSTS, SAMPLE_NAMES, SAYS_STANDIN, VIEWS, name_model, order_names
 from .reports.personal_tables import VIEW_NAMES, list_samples
 
 
@@ -62,6 +68,39 @@ def write_text(measures: dict[str, Any]) -> str:
         for row in [*measures["mae_by_value"], {"value": "overall"} | measures["mae_overall"]]
     ]
     lines += ["", *measures["notes"]]
+    return "\n".join(lines)
+
+
+def write_comparison(measures: dict[str, Any]) -> str:
+    """Return a comparison of annotator models as plain text for a terminal."""
+    lines = [f"Annotator models of study {measures['study']}, on {say_common(measures)}"]
+    people = (("one other person", "human_human"), ("consensus of all others", "human_consensus"))
+    lines += [
+        _line(label, entry["rho"], entry["interval"], entry["posts"], entry["undefined"])
+        for label, key in people
+        for entry in [measures[key]]
+    ]
+    for model in order_models(measures):
+        work = model["work"]
+        cost = (
+            work["cost_reason"]
+            if work["cost"] is None
+            else f"{work['cost_per_thousand']:.3f} dollars per 1,000 posts"
+        )
+        seconds = (
+            work["latency_reason"]
+            if work["latency_median"] is None
+            else f"{work['latency_median']:.2f} s in the median, {work['latency_p95']:.2f} s at the 95th percentile"
+        )
+        lines += [
+            _line(name_annotator(model), model["rho"], model["interval"], model["posts"], model["undefined"]),
+            f"    distance {_fixed(model['error']['mae'])}; read {work['read']:,} of {work['asked']:,} posts, "
+            f"{work['failed']:,} readings failed; {cost}; {seconds}",
+        ]
+        if model["is_standin"]:
+            lines.append(f"    {SAYS_STANDIN}")
+    lines += list_apart(measures)
+    lines += [f"Not compared: {row['label']}: {row['reason']}." for row in measures["absent"]]
     return "\n".join(lines)
 
 

@@ -23,10 +23,10 @@ def mark_fits_that_saw_the_answers(study: Study, completed_at: datetime | None, 
 
 @receiver(answers_erased)
 def renew_reports_that_saw_the_answers(study: Study, completed_at: datetime | None, **kwargs: Any) -> None:
-    """An agreement report without the erased takes the place of one that saw them; single ratings go at once."""
+    """A report without the erased takes the place of one that saw them; single ratings go at once."""
     if completed_at is not None:
-        reports = study.reports.filter(kind=Report.Kind.AGREEMENT, created_at__gte=completed_at)
-        remove_single_ratings(reports)
+        reports = study.reports.filter(fit_run=None, created_at__gte=completed_at)
+        remove_single_ratings(reports.filter(kind=Report.Kind.AGREEMENT))
         renew_reports(reports)
 
 

@@ -22,11 +22,13 @@ from .errors import NotEnoughData
 from .fits import Finished, begin, do, finish
 from .inclusion import DEFAULT, InclusionRule, as_settings, describe, still_count
 from .matrices import load_table
-from .models import FitRun, FittedFile, PostScore, Prediction, Report
+from .models import AnnotatorRun, FitRun, FittedFile, PostScore, Prediction, Report
 from .outdated import mark_outdated
 from .predictions import store_predictions
 from .reporting.requests import EVALUATE, FIT, request_agreement
 from .scratch import forget
+from .tuning.given import read_others
+from .tuning.usable_runs import as_fit_settings, check_run
 
 OnProgress = Callable[[int, int, str], None]
 
@@ -47,16 +49,28 @@ class FitOrder:
     payload: dict[str, Any]
 
 
-def request_fit(study: Study, settings: FitSettings | None = None, rule: InclusionRule = DEFAULT) -> Job:
+def request_fit(
+    study: Study,
+    settings: FitSettings | None = None,
+    rule: InclusionRule = DEFAULT,
+    annotator_run: AnnotatorRun | None = None,
+) -> Job:
     """Ask for a fit of the ratings of those who count as they are now; the same request is one job.
 
-    Raises NotEnoughData when there is nothing to fit.
+    With `annotator_run` the consensus is what an annotator model said in that run. Raises NotEnoughData when there is
+    nothing to fit, and RunUnusable when the run cannot serve.
     """
-    return enqueue_fit(prepare_fit(study, settings, rule))
+    return enqueue_fit(prepare_fit(study, settings, rule, annotator_run))
 
 
-def prepare_fit(study: Study, settings: FitSettings | None = None, rule: InclusionRule = DEFAULT) -> FitOrder:
+def prepare_fit(
+    study: Study,
+    settings: FitSettings | None = None,
+    rule: InclusionRule = DEFAULT,
+    annotator_run: AnnotatorRun | None = None,
+) -> FitOrder:
     """Read the ratings and say which fit they ask for; no row is touched. Raises as `request_fit`."""
+    check_run(study, annotator_run)
     settings = settings or FitSettings(seed=study.seed)
     table = load_table(study, rule)
     if len(table.post_ids) < LEAST_POSTS or len(table.enrollment_ids) < LEAST_RATERS:
@@ -64,7 +78,7 @@ def prepare_fit(study: Study, settings: FitSettings | None = None, rule: Inclusi
             f"Study '{study.slug}' has {len(table.post_ids)} rated posts and {len(table.enrollment_ids)} raters who "
             f"count ({describe(rule)}); a fit needs at least {LEAST_POSTS} posts and {LEAST_RATERS} raters."
         )
-    whole = asdict(settings) | as_settings(rule)
+    whole = asdict(settings) | as_settings(rule) | as_fit_settings(annotator_run)
     key = hash_fit(study, table.data_hash, whole)
     return FitOrder(key, {"study": study.pk, "settings": whole})
 
@@ -103,16 +117,21 @@ def compute_fit(
     settings: FitSettings,
     rule: InclusionRule = DEFAULT,
     report: OnProgress = lambda *progress: None,
+    annotator_run: AnnotatorRun | None = None,
 ) -> Finished:
     """Do all steps of a fit here, one after the other; no row is touched. Raises as `begin`."""
-    place = begin(study, settings, rule)
+    place = begin(study, settings, rule, annotator_run)
     done = [do(study, settings, place, name, report) for name in place["units"]]
     return finish(study, settings, place, done)
 
 
 @transaction.atomic
 def store_fit(
-    study: Study, settings: FitSettings, finished: Finished, rule: InclusionRule = DEFAULT
+    study: Study,
+    settings: FitSettings,
+    finished: Finished,
+    rule: InclusionRule = DEFAULT,
+    annotator_run: AnnotatorRun | None = None,
 ) -> FitRun:
     """Store a fit with its files and what its consensus says of each post; ask for its report and that of the people.
 
@@ -121,7 +140,7 @@ def store_fit(
     """
     begun, result = finished.begun, finished.result
     prepared = begun.prepared
-    whole = asdict(settings) | as_settings(rule)
+    whole = asdict(settings) | as_settings(rule) | as_fit_settings(annotator_run)
     fit_run, is_new = FitRun.objects.get_or_create(
         key=hash_fit(study, begun.data_hash, whole),
         defaults={
@@ -131,6 +150,7 @@ def store_fit(
             "data_hash": begun.data_hash,
             "code_version": get_code_version(),
             "consensus_name": prepared.consensus_name,
+            "annotator_run": annotator_run,
             "holdout_post_ids": [begun.post_ids[post] for post in np.flatnonzero(prepared.held_out)],
             "feature_names": list(result.feature_names),
             "notes": list(result.notes),
@@ -145,18 +165,7 @@ def store_fit(
         FittedFile.objects.bulk_create(
             FittedFile(fit_run=fit_run, **file.as_row()) for file in finished.files
         )
-        PostScore.objects.bulk_create(
-            (
-                PostScore(
-                    fit_run=fit_run,
-                    post_id=post_id,
-                    scores=tuple(prepared.post_scores[post]),
-                    is_out_of_fold=bool(prepared.out_of_fold[post]),
-                )
-                for post, post_id in enumerate(begun.post_ids)
-            ),
-            batch_size=1000,
-        )
+        _store_consensus(fit_run, finished)
     if not still_count(study, rule, begun.enrollment_ids):
         mark_outdated(FitRun.objects.filter(pk=fit_run.pk))
     else:
@@ -166,6 +175,28 @@ def store_fit(
     request_agreement(study, rule)
     forget(finished.scratch)
     return fit_run
+
+
+def _store_consensus(fit_run: FitRun, finished: Finished) -> None:
+    """Store what the consensus says of each post: of those that were fitted, and of all others that a run has read."""
+    begun, prepared = finished.begun, finished.begun.prepared
+    has_none = np.isnan(prepared.post_scores).all(axis=1)
+    scores = [
+        PostScore(
+            fit_run=fit_run,
+            post_id=post_id,
+            scores=tuple(prepared.post_scores[post]),
+            is_out_of_fold=bool(prepared.out_of_fold[post]),
+        )
+        for post, post_id in enumerate(begun.post_ids)
+        if not (fit_run.annotator_run_id and has_none[post])
+    ]
+    if fit_run.annotator_run:
+        scores += [
+            PostScore(fit_run=fit_run, post_id=post_id, scores=ratings, is_out_of_fold=False)
+            for post_id, ratings in read_others(fit_run.annotator_run, begun.post_ids, prepared.scale)
+        ]
+    PostScore.objects.bulk_create(scores, batch_size=1000)
 
 
 def _store_held_out_predictions(fit_run: FitRun, finished: Finished) -> None:

@@ -27,6 +27,10 @@ from annotation.selectors import get_tree
 from annotation.tree.nodes import ValueTree
 from annotation.tree.walk import CHOSEN
 from calibration.models import CalibrationQuestion, Questionnaire
+from modeling.annotators.configs import create_annotator
+from modeling.annotators.prompts import get_prompt
+from modeling.annotators.runs import create_run
+from modeling.models import AnnotatorModel, AnnotatorRun, PromptVersion
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STEPS = ("consent", "labeling", "vcq", "questionnaire")
@@ -213,3 +217,48 @@ class AnnotationFactory(factory.django.DjangoModelFactory):
     opened = factory.LazyAttribute(
         lambda o: [branch.key for branch in get_tree(o.enrollment.study.value_system).branches]
     )
+
+
+class PromptVersionFactory(factory.django.DjangoModelFactory):
+    """The prompt about values that ships, for the study's value system."""
+
+    class Meta:
+        model = PromptVersion
+
+    study = factory.SubFactory(StudyFactory)
+    purpose = PromptVersion.Purpose.VALUES
+
+    @classmethod
+    def _create(cls, model_class, *args, study, purpose):
+        return get_prompt(study, purpose)
+
+
+class AnnotatorModelFactory(factory.django.DjangoModelFactory):
+    """A zero-shot model at the provider 'standin', which a test must name in its settings."""
+
+    class Meta:
+        model = AnnotatorModel
+
+    study = factory.SubFactory(StudyFactory)
+    name = factory.Sequence(lambda n: f"reader {n}")
+    kind = AnnotatorModel.Kind.ZERO_SHOT
+    prompt = factory.SubFactory(PromptVersionFactory, study=factory.SelfAttribute("..study"))
+    provider = "standin"
+    model_name = "plain-reader"
+
+    @classmethod
+    def _create(cls, model_class, *args, **fields):
+        return create_annotator(**fields)
+
+
+class AnnotatorRunFactory(factory.django.DjangoModelFactory):
+    """A run over all posts of the annotator model's study, not started yet."""
+
+    class Meta:
+        model = AnnotatorRun
+
+    annotator = factory.SubFactory(AnnotatorModelFactory)
+
+    @classmethod
+    def _create(cls, model_class, *args, **fields):
+        return create_run(**fields)

@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "modeling.FitRun": "Fits",
         "modeling.PostScore": "Scores of posts",
         "modeling.DataExport": "Exports",
+        "modeling.PromptVersion": "Prompts of models",
     },
     "Jobs and log": {
         "annotation.StudyEvent": "Log of studies",

@@ -49,7 +49,7 @@ def read_posts(serving: Any, study: Study, posts: Sequence[PostIn]) -> Any:
         faults += [
             Fault(
                 f"/posts/{place}/text",
-                "the fit that serves reads no text",
+                _tell_blindness(serving),
                 "give a consensus vector or the key of a post that the fit saw",
             )
             for place in texts
@@ -117,10 +117,26 @@ def _take_stored(
                 Fault(
                     f"/posts/{place}/key",
                     "the fit that serves has no consensus of this post",
-                    "give a consensus vector, or have the study fitted again with ratings of this post",
+                    _mend_lack(serving),
                 )
             )
     return faults
+
+
+def _tell_blindness(serving: Any) -> str:
+    if serving.fit_run.annotator_run_id:
+        return f"the consensus of the fit that serves is '{serving.fit_run.consensus_name}', which is not asked here"
+    return "the fit that serves reads no text"
+
+
+def _mend_lack(serving: Any) -> str:
+    """What helps where a fit has no consensus of a post of the study."""
+    if serving.fit_run.annotator_run_id:
+        return (
+            f"give a consensus vector, or have the study fitted again with a run of '{serving.fit_run.consensus_name}' "
+            "that reads this post"
+        )
+    return "give a consensus vector, or have the study fitted again with ratings of this post"
 
 
 # --- persons -----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""What people together see in a post: from its text, or, where there is none, from other raters.
+"""What people together see in a post: from its text, as an annotator model said, or from other raters.
 
-Both answer for a (rater, post) pair without that rater's own rating of the post, so what they say may be
+All answer for a (rater, post) pair without that rater's own rating of the post, so what they say may be
 a feature of a personalized estimator.
 """
 
@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
+from .data import GivenReadings
 from .reader import PARTS, from_pipeline
 from .splitting import deal_folds
 
@@ -205,4 +206,52 @@ class PanelConsensus:
         return np.array(rows).reshape(len(rows), self.post_scores_.shape[1])
 
 
-Consensus = TextConsensus | PanelConsensus
+class GivenConsensus:
+    """What an annotator model said, which knows no rater.
+
+    Parameters
+    ----------
+    given : GivenReadings
+
+    Attributes
+    ----------
+    post_scores_ : ndarray of shape (n_posts, n_values)
+        What was said, clipped to the scale; NaN throughout for a post without a whole reading.
+    is_read_ : ndarray of bool, shape (n_posts,)
+        Posts with a reading of every value.
+    honest_ : ndarray of bool, shape (n_posts,)
+        Posts with a reading by a model that was not taught by their raters. No other may be fitted to.
+    """
+
+    description = "what this annotator model said of the posts, each read once and alike for all raters"
+
+    def __init__(self, given: GivenReadings) -> None:
+        self.given = given
+        self.name = given.name
+
+    def fit(self, n_posts: int, n_values: int, scale: tuple[int, int]) -> GivenConsensus:
+        """Take the readings over; nothing is learnt.
+
+        Raises
+        ------
+        ValueError
+            If there is not one reading and one mark for each post.
+        """
+        shapes = (self.given.ratings.shape, self.given.taught.shape)
+        if shapes != ((n_posts, n_values), (n_posts,)):
+            raise ValueError(
+                f"readings of shape {shapes[0]} and marks of shape {shapes[1]} do not fit {n_posts} posts and "
+                f"{n_values} values; give one row for each post"
+            )
+        self.is_read_: NDArray[np.bool_] = np.all(np.isfinite(self.given.ratings), axis=1)
+        self.honest_ = self.is_read_ & ~self.given.taught
+        self.post_scores_ = np.where(self.is_read_[:, None], np.clip(self.given.ratings, *scale), np.nan)
+        self.out_of_fold_ = self.honest_
+        return self
+
+    def predict(self, raters: Ints, posts: Ints) -> Floats:
+        """The consensus for each (rater, post) pair, shape (n_pairs, n_values); the rater plays no part."""
+        return self.post_scores_[posts]
+
+
+Consensus = TextConsensus | PanelConsensus | GivenConsensus

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
@@ -56,6 +57,25 @@ class FitSettings:
             raise ValueError(f"method is '{self.method}'; it must be one of {', '.join(METHODS)}")
 
 
+@dataclass(frozen=True, eq=False)
+class GivenReadings:
+    """What an annotator model said of a study's posts, to serve as their consensus.
+
+    Attributes
+    ----------
+    name : what the consensus is called in reports
+    ratings : ndarray of shape (n_posts, n_values); NaN where it said nothing
+    taught : ndarray of bool, shape (n_posts,)
+        Posts whose raters the model was itself taught by: what it says of them is no honest reading.
+    notes : sentences for the report
+    """
+
+    name: str
+    ratings: Floats
+    taught: Flags
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class FitData:
     """What a fit sees.
@@ -71,6 +91,7 @@ class FitData:
     answers : ndarray of shape (n_raters, n_questions) or None
         Answers to the calibration questionnaire; NaN where unanswered.
     question_names : names of the questions
+    given : what an annotator model said of the posts; None where the consensus is to be made here
     """
 
     ratings: Floats
@@ -83,3 +104,4 @@ class FitData:
     scale: tuple[int, int]
     answers: Floats | None = None
     question_names: tuple[str, ...] = ()
+    given: GivenReadings | None = None

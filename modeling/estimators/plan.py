@@ -107,14 +107,14 @@ def _cross_fit_posts(prepared: Prepared, to_fit: Ints, settings: FitSettings) ->
 def _cross_fit_raters(prepared: Prepared, to_fit: Ints, settings: FitSettings) -> list[Task]:
     """Each fold's rows are predicted by models that did not meet their rater, nor anyone who is set apart.
 
-    Where the consensus reads texts, new raters will meet posts that nobody rated, and so the models do not meet the
+    Where the consensus reads posts, new raters will meet posts that nobody rated, and so the models do not meet the
     rows' posts either. Where it is made of other raters there are no such posts, and every row can be predicted.
     """
     rest = to_fit[~prepared.set_apart[prepared.raters[to_fit]]]
     rng = np.random.default_rng([settings.seed, _FOLDS, 1])
     n_folds = max(min(settings.n_inner_folds, prepared.n_raters), 2)
     of_rater = deal_folds(prepared.n_raters, n_folds, rng=rng)[prepared.raters[rest]]
-    of_post = _deal_posts(prepared, settings)[prepared.posts[rest]] if prepared.reader else of_rater
+    of_post = _deal_posts(prepared, settings)[prepared.posts[rest]] if prepared.reads_posts else of_rater
     tasks = []
     for k in np.unique(of_post):
         kept, met = (of_post != k) & (of_rater != k), (of_post == k) & (of_rater == k)

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import calibration
-from .consensus import Consensus, PanelConsensus, TextConsensus
-from .data import FitData, FitSettings, Floats, Ints
+from .consensus import Consensus, GivenConsensus, PanelConsensus, TextConsensus
+from .data import FitData, FitSettings, Flags, Floats, Ints
 from .splitting import hold_out_posts
 
-Flags = NDArray[np.bool_]
 Arrays = dict[str, NDArray[Any]]
 
 LEAST_RATERS_APART = 3
@@ -35,7 +34,8 @@ class Prepared:
     ratings : ndarray of shape (n_rows, n_values); NaN where a value was not shown
     raters, posts : ndarrays of int, shape (n_rows,), codes
     held_out, set_aside : ndarrays of bool, shape (n_posts,)
-        The holdout; posts whose ratings serve as calibration answers, which are neither fitted nor scored.
+        The holdout; posts that are neither fitted nor scored: their ratings serve as calibration answers, or what a
+        given consensus says of them is no honest reading.
     set_apart : ndarray of bool, shape (n_raters,)
         Raters by whom is judged how well new raters are predicted; nobody where there are no answers.
     consensus : ndarray of shape (n_rows, n_values)
@@ -79,6 +79,11 @@ class Prepared:
         """Posts to fit to, shape (n_posts,)."""
         return ~self.held_out & ~self.set_aside
 
+    @property
+    def reads_posts(self) -> bool:
+        """Whether there is a consensus of posts that nobody rated."""
+        return self.consensus_name != PanelConsensus.name
+
     def pack(self) -> Arrays:
         """Return plain arrays from which `unpack` makes the same again."""
         texts = {name: getattr(self, name) for name in _TEXTS}
@@ -110,19 +115,18 @@ def prepare(data: FitData, settings: FitSettings) -> Prepared:
     ValueError
         If there are too few posts, raters or ratings, saying how many are needed.
     """
-    split_rng, consensus_rng, apart_rng = np.random.default_rng(settings.seed).spawn(3)
-    set_aside = _set_posts_aside(data, settings, split_rng)
-    held_out = np.zeros(data.n_posts, dtype=np.bool_)
-    free = np.flatnonzero(~set_aside)
-    held_out[free] = hold_out_posts(len(free), settings.holdout_share, rng=split_rng)
+    split_rng, consensus_rng, apart_rng = _spawn(settings)
+    held_out, serves_as_answers = _split_posts(data, settings, split_rng)
+    blind = _find_blind_posts(data, held_out)
+    held_out, set_aside = held_out & ~blind, serves_as_answers | blind
     to_fit = ~held_out & ~set_aside
     _check_ratings(data, to_fit, held_out)
 
-    has_answers = data.answers is not None or bool(set_aside.any())
+    has_answers = data.answers is not None or bool(serves_as_answers.any())
     set_apart = _set_raters_apart(
         data.n_raters, settings.rater_holdout_share if has_answers else 0, apart_rng
     )
-    answers, names, source = _gather_answers(data, set_aside, set_apart, settings)
+    answers, names, source = _gather_answers(data, serves_as_answers, set_apart, settings)
     consensus = _fit_consensus(data, np.ones(len(data.raters), np.bool_), to_fit, settings, consensus_rng)
     seen = consensus.predict(data.raters, data.posts)
     seen_apart = seen
@@ -139,15 +143,60 @@ def prepare(data: FitData, settings: FitSettings) -> Prepared:
         consensus=seen,
         consensus_apart=seen_apart,
         post_scores=consensus.post_scores_,
-        out_of_fold=consensus.out_of_fold_,
+        out_of_fold=consensus.out_of_fold_ & to_fit,
         answers=answers,
         value_keys=data.value_keys,
         scale=data.scale,
         question_names=names,
         consensus_name=consensus.name,
-        notes=_describe(data, consensus, seen, source, held_out, set_aside, set_apart),
+        notes=_describe(data, consensus, seen, source, held_out, set_aside, serves_as_answers, set_apart),
         reader=consensus.reader_.pack() if isinstance(consensus, TextConsensus) else {},
     )
+
+
+def hold_out(data: FitData, settings: FitSettings) -> Flags:
+    """Return the posts that a fit of this data by these settings holds out, shape (n_posts,).
+
+    Raises
+    ------
+    ValueError
+        If there are too few posts.
+    """
+    return _split_posts(data, settings, _spawn(settings)[0])[0]
+
+
+def _spawn(settings: FitSettings) -> list[np.random.Generator]:
+    """What deals posts, makes the consensus and sets raters apart."""
+    return np.random.default_rng(settings.seed).spawn(3)
+
+
+def _split_posts(data: FitData, settings: FitSettings, rng: np.random.Generator) -> tuple[Flags, Flags]:
+    """The holdout, and posts whose ratings serve as calibration answers."""
+    set_aside = _set_posts_aside(data, settings, rng)
+    held_out = np.zeros(data.n_posts, dtype=np.bool_)
+    free = np.flatnonzero(~set_aside)
+    held_out[free] = hold_out_posts(len(free), settings.holdout_share, rng=rng)
+    return held_out, set_aside
+
+
+def _find_blind_posts(data: FitData, held_out: Flags) -> Flags:
+    """Posts without an honest reading by the annotator model that gives the consensus; none without such a model."""
+    if data.given is None:
+        return np.zeros(data.n_posts, dtype=np.bool_)
+    given = GivenConsensus(data.given).fit(data.n_posts, len(data.value_keys), data.scale)
+    n_taught = int((held_out & data.given.taught).sum())
+    if n_taught:
+        raise ValueError(
+            f"{given.name} was itself taught by the raters of {n_taught} of the {int(held_out.sum())} posts that this "
+            "fit holds out, so it would be judged by what it has seen; fit with the seed and the holdout share by "
+            "which its consensus set was drawn, or draw a new set from the ratings as they are now"
+        )
+    if not given.honest_.any():
+        raise ValueError(
+            f"{given.name} has no reading of any rated post that it was not taught by; run it over more posts"
+        )
+    blind: Flags = ~given.honest_
+    return blind
 
 
 def _check_ratings(data: FitData, to_fit: Flags, held_out: Flags) -> None:
@@ -214,6 +263,8 @@ def _gather_answers(
 def _fit_consensus(
     data: FitData, rows: Flags, to_fit: Flags, settings: FitSettings, rng: np.random.Generator
 ) -> Consensus:
+    if data.given is not None:
+        return GivenConsensus(data.given).fit(data.n_posts, len(data.value_keys), data.scale)
     raters, posts, ratings = data.raters[rows], data.posts[rows], data.ratings[rows]
     if any(text.strip() for text in data.texts):
         return TextConsensus(n_folds=settings.n_consensus_folds, rng=rng).fit(
@@ -229,6 +280,7 @@ def _describe(
     source: str,
     held_out: Flags,
     set_aside: Flags,
+    serves_as_answers: Flags,
     set_apart: Flags,
 ) -> tuple[str, ...]:
     n_to_fit = int((~held_out & ~set_aside).sum())
@@ -248,20 +300,22 @@ def _describe(
             "New raters cannot be judged: "
             + (
                 "there are no calibration answers to know them by."
-                if data.answers is None and not set_aside.any()
+                if data.answers is None and not serves_as_answers.any()
                 else f"{data.n_raters} raters are too few to set some apart."
             )
         )
-    if set_aside.any():
+    if serves_as_answers.any():
         notes.append(
-            f"{int(set_aside.sum())} posts were set aside as calibration; they are neither fitted nor scored."
+            f"{int(serves_as_answers.sum())} posts were set aside as calibration; they are neither fitted nor scored."
         )
     n_gaps = 0 if data.answers is None else int(np.isnan(data.answers).sum())
     if n_gaps:
         notes.append(
             f"{n_gaps} calibration answers are missing; the trees treat them as a value of their own."
         )
-    if isinstance(consensus, TextConsensus):
+    if isinstance(consensus, GivenConsensus):
+        notes += _describe_given(consensus, data.posts, set_apart)
+    elif isinstance(consensus, TextConsensus):
         n_blank = sum(not text.strip() for text in data.texts)
         if n_blank:
             notes.append(f"{n_blank} posts have no text; the consensus from text says the same of each.")
@@ -270,3 +324,24 @@ def _describe(
         if n_blind:
             notes.append(f"{n_blind} annotations have no other rater to form a consensus.")
     return tuple(notes)
+
+
+def _describe_given(consensus: GivenConsensus, posts: Ints, set_apart: Flags) -> list[str]:
+    """What was left out because the annotator model could not speak for it honestly."""
+    taught = consensus.given.taught
+    notes = list(consensus.given.notes)
+    for left_out, why in (
+        (consensus.is_read_ & taught, "the annotator model was itself taught by their raters"),
+        (~consensus.is_read_, "the annotator model has no reading of them"),
+    ):
+        if left_out.any():
+            notes.append(
+                f"{int(left_out.sum())} posts with {int(left_out[posts].sum())} annotations are neither fitted nor "
+                f"scored, because {why}."
+            )
+    if taught.any() and set_apart.any():
+        notes.append(
+            "The raters set apart may be among those who taught the annotator model, by other posts than those that "
+            "are fitted or scored."
+        )
+    return notes

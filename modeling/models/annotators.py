@@ -133,7 +133,9 @@ class AnnotatorRun(models.Model):
         **DOLLARS, null=True, blank=True, help_text="Dollars; the run stops before it spends more."
     )
     estimate = models.JSONField(default=dict)
-    reserved = models.DecimalField(**DOLLARS, default=0, help_text="Dollars that calls under way may cost.")
+    reserved = models.DecimalField(
+        **DOLLARS, default=0, help_text="Dollars that calls under way, or broken off, may cost."
+    )
     spent = models.DecimalField(**DOLLARS, default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.READY)
     problem = models.TextField(blank=True, help_text="Why it stopped.")
@@ -190,6 +192,14 @@ class ModelCall(models.Model):
     request_hash = models.CharField(max_length=64, help_text="Of provider, model, messages and parameters.")
     provider = models.CharField(max_length=40)
     model_name = models.CharField(max_length=200)
+    run = models.ForeignKey(
+        AnnotatorRun,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="calls",
+        help_text="The run that asked, and pays; another that asks the same has the answer free.",
+    )
     repairs = models.ForeignKey(
         "self", on_delete=models.CASCADE, null=True, blank=True, related_name="repairs_by"
     )
@@ -227,6 +237,7 @@ class ModelCall(models.Model):
                 name="call_failed_with_reason", condition=~Q(state="failed") | ~Q(fault="")
             ),
         ]
+        indexes = [models.Index(fields=["run"], condition=Q(state="claimed"), name="calls_under_way")]
 
     def __str__(self) -> str:
         return f"Call {self.pk}: {self.state}"

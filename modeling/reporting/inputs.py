@@ -18,19 +18,21 @@ from modeling.reports.names import KNOWN, NEW
 
 NEW_PREDICTION = "new_" + PREDICTION  # before the name of a model, of raters of whom only answers were known
 SCREENING = "screening"  # where a post's further columns hold the scores it was screened by
+SCREENED_BY_STANDIN = "screening_is_standin"  # and where they say that no real model gave them
 
 
 def build_agreement_data(study: Study, table: StudyTable) -> AgreementData:
     """Return everything that an agreement report sees of these ratings."""
     facts = load_rater_facts(study, table.enrollment_ids, table.value_keys)
     return AgreementData(
-        **_rating_table(study, table),
+        **rating_table(study, table),
         **_known_of_raters(facts),
         post_ids=table.post_ids,
         post_keys=table.post_keys,
         own_scores=facts.own_scores,
         own_scores_source=facts.own_scores_source,
         screening=_load_screening(study, table),
+        screened_by_standin=study.posts.filter(**{f"metadata__{SCREENED_BY_STANDIN}": True}).exists(),
         posts_per_rater=study.posts_per_rater,
         reward=study.reward,
         currency=study.currency,
@@ -49,7 +51,7 @@ def build_evaluation_data(
     place_of = {pk: place for place, pk in enumerate(table.post_ids)}
     held_out = [place_of[pk] for pk in fit_run.holdout_post_ids if pk in place_of]
     return EvaluationData(
-        **_rating_table(fit_run.study, table),
+        **rating_table(fit_run.study, table),
         **_known_of_raters(facts),
         test_rows=arrays["test_rows"],
         predictions=_take_named(arrays, PREDICTION),
@@ -99,7 +101,8 @@ def _take_curve(arrays: Mapping[str, NDArray[Any]], kind: str) -> dict[int, NDAr
     }
 
 
-def _rating_table(study: Study, table: StudyTable) -> dict[str, Any]:
+def rating_table(study: Study, table: StudyTable) -> dict[str, Any]:
+    """Return what every report sees of these ratings."""
     return {
         "ratings": table.ratings,
         "raters": table.raters,

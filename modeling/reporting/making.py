@@ -24,7 +24,15 @@ from modeling.reports.figures.figure import Figure
 from modeling.reports.figures.render import Drawn
 
 from .inputs import build_agreement_data, build_evaluation_data
-from .requests import get_agreement, get_evaluation, key_of, renew_reports, request_card, request_document
+from .requests import (
+    get_agreement,
+    get_comparison,
+    get_evaluation,
+    key_of,
+    renew_reports,
+    request_card,
+    request_document,
+)
 
 OnProgress = Callable[[int, int, str], None]
 Figures = Sequence[tuple[Figure, Drawn]]
@@ -43,7 +51,7 @@ def compute_agreement(
         raise NotEnoughData(f"Study '{study.slug}' has no rating by anyone who counts ({describe(rule)}).")
     data = build_agreement_data(study, table)
     measures = describe_agreement(data, seed=study.seed, report=report)
-    return table, _introduce(study, table, rule) | measures | _sign(study.seed, table.data_hash, data)
+    return table, introduce(study, table, rule) | measures | sign(study.seed, table.data_hash, data)
 
 
 def evaluate_fit(fit_run: FitRun, report: OnProgress = lambda done, total, note: None) -> dict[str, Any]:
@@ -64,14 +72,15 @@ def evaluate_fit(fit_run: FitRun, report: OnProgress = lambda done, total, note:
     measures["holdout"]["n_posts"] = len(fit_run.holdout_post_ids)
     measures["notes"] = [*fit_run.notes, *measures["notes"]]
     return (
-        _introduce(fit_run.study, table, rule)
+        introduce(fit_run.study, table, rule)
         | measures
-        | _sign(fit_run.settings["seed"], fit_run.data_hash, data)
+        | sign(fit_run.settings["seed"], fit_run.data_hash, data)
         | {"code_version": fit_run.code_version}
     )
 
 
-def _introduce(study: Study, table: StudyTable, rule: InclusionRule) -> dict[str, Any]:
+def introduce(study: Study, table: StudyTable, rule: InclusionRule) -> dict[str, Any]:
+    """Return whose ratings of which study a report is made of."""
     return {
         "study": study.slug,
         "study_name": study.name,
@@ -85,7 +94,7 @@ def _introduce(study: Study, table: StudyTable, rule: InclusionRule) -> dict[str
     }
 
 
-def _sign(seed: int, data_hash: str, data: RatingTable) -> dict[str, Any]:
+def sign(seed: int, data_hash: str, data: RatingTable) -> dict[str, Any]:
     """What it takes to tell reports apart: `data_hash` is of ratings and posts, `inputs_hash` of all that was seen."""
     return {
         "seed": seed,
@@ -117,9 +126,9 @@ def store_agreement(
         study=study,
         kind=Report.Kind.AGREEMENT,
         rule_key=key_of(rule),
-        defaults=_columns(rule, measures) | {"created_at": read_at, "outdated_at": None},
+        defaults=columns_of(rule, measures) | {"created_at": read_at, "outdated_at": None},
     )
-    _store_figures(report, figures)
+    store_figures(report, figures)
     if not still_count(study, rule, table.enrollment_ids):
         renew_reports(Report.objects.filter(pk=report.pk))
     request_document(study, rule)
@@ -132,7 +141,7 @@ def store_evaluation(fit_run: FitRun, measures: dict[str, Any], figures: Figures
     rule = from_settings(fit_run.settings)
     report, _ = Report.objects.update_or_create(
         fit_run=fit_run,
-        defaults=_columns(rule, measures)
+        defaults=columns_of(rule, measures)
         | {
             "study": fit_run.study,
             "kind": Report.Kind.EVALUATION,
@@ -141,7 +150,7 @@ def store_evaluation(fit_run: FitRun, measures: dict[str, Any], figures: Figures
             "outdated_at": fit_run.outdated_at,
         },
     )
-    _store_figures(report, figures)
+    store_figures(report, figures)
     request_document(fit_run.study, rule)
     request_card(fit_run)
     return report
@@ -149,11 +158,9 @@ def store_evaluation(fit_run: FitRun, measures: dict[str, Any], figures: Figures
 
 def compose_document(study: Study, rule: InclusionRule) -> tuple[Document, list[dict[str, str]]] | None:
     """Return the document of a study's stored reports and which these are; None when there is none."""
-    reports = {
-        report.kind: report
-        for report in (get_agreement(study, key_of(rule)), get_evaluation(study, key_of(rule)))
-        if report is not None
-    }
+    key = key_of(rule)
+    found = (get_agreement(study, key), get_evaluation(study, key), get_comparison(study, key))
+    reports = {report.kind: report for report in found if report is not None}
     if not reports:
         return None
     version = study.current_version
@@ -163,7 +170,12 @@ def compose_document(study: Study, rule: InclusionRule) -> tuple[Document, list[
         made=_write_time(timezone.now()),
     )
     parts = {kind: _show_part(report) for kind, report in reports.items()}
-    document = compose(about, parts.get(Report.Kind.AGREEMENT), parts.get(Report.Kind.EVALUATION))
+    document = compose(
+        about,
+        parts.get(Report.Kind.AGREEMENT),
+        parts.get(Report.Kind.EVALUATION),
+        parts.get(Report.Kind.COMPARISON),
+    )
     sources = [
         {
             "kind": kind,
@@ -208,7 +220,8 @@ def remove_agreement(study: Study, rule: InclusionRule) -> None:
     study.documents.filter(rule_key=key_of(rule)).delete()
 
 
-def _columns(rule: InclusionRule, measures: dict[str, Any]) -> dict[str, Any]:
+def columns_of(rule: InclusionRule, measures: dict[str, Any]) -> dict[str, Any]:
+    """Return what every report stores."""
     return {
         "rule": rule.as_dict(),
         "measures": measures,
@@ -217,7 +230,8 @@ def _columns(rule: InclusionRule, measures: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _store_figures(report: OnProgress, figures: Figures) -> None:
+def store_figures(report: Report, figures: Figures) -> None:
+    """Store a report's figures in the place of older ones."""
     report.figures.all().delete()
     ReportFigure.objects.bulk_create(
         ReportFigure(

@@ -14,13 +14,16 @@ from annotation.models import Study
 from jobs.models import Job
 from jobs.services import enqueue
 from modeling.inclusion import DEFAULT, InclusionRule, describe, select
-from modeling.models import FitRun, Report
+from modeling.models import AnnotatorRun, FitRun, Report
+from modeling.tuning.usable_runs import as_fit_settings
 
 AGREEMENT, FIT, EVALUATE, REFIT, DOCUMENT = "agreement", "fit", "evaluate", "refit", "document"
 FIT_UNIT = "fit_unit"  # a part of a fit
 CARD = "card"
-RESULT_JOBS = (AGREEMENT, REFIT, FIT, EVALUATE, CARD, DOCUMENT)
+COMPARE = "compare_annotators"
+RESULT_JOBS = (AGREEMENT, REFIT, FIT, EVALUATE, CARD, COMPARE, DOCUMENT)
 DEFAULT_KEY = "default"
+HELD_OUT_KEY = "h-"  # before the key of a rule: the comparison on held-out posts alone
 DISPUTED = "disputed_posts"  # the figure that shows single ratings
 LIVE_EVERY = timedelta(minutes=5)
 
@@ -45,7 +48,8 @@ def find_rule(study: Study, rule_key: str) -> InclusionRule:
     """Return the rule of this name. Raises LookupError when the study has no report by such a rule."""
     if rule_key == DEFAULT_KEY:
         return DEFAULT
-    stored = study.reports.filter(rule_key=rule_key).values_list("rule", flat=True).first()
+    reports = study.reports.exclude(kind=Report.Kind.COMPARISON)  # their keys say which posts, too
+    stored = reports.filter(rule_key=rule_key).values_list("rule", flat=True).first()
     if stored is None:
         raise LookupError(f"study '{study.slug}' has no report by the rule '{rule_key}'")
     return InclusionRule.from_dict(stored)
@@ -54,7 +58,8 @@ def find_rule(study: Study, rule_key: str) -> InclusionRule:
 def list_rules(study: Study) -> list[RuleChoice]:
     """Return the rules by which the study has reports, the usual one first, else newest first."""
     choices: dict[str, RuleChoice] = {}
-    for key, rule, created_at in study.reports.values_list("rule_key", "rule", "created_at"):
+    reports = study.reports.exclude(kind=Report.Kind.COMPARISON)
+    for key, rule, created_at in reports.values_list("rule_key", "rule", "created_at"):
         if key not in choices:
             choices[key] = RuleChoice(key, describe(InclusionRule.from_dict(rule)), created_at)
     return sorted(choices.values(), key=lambda choice: choice.key != DEFAULT_KEY)
@@ -72,14 +77,37 @@ def get_evaluation(study: Study, rule_key: str = DEFAULT_KEY) -> Report | None:
     )
 
 
+def get_comparison(study: Study, rule_key: str = DEFAULT_KEY, *, holdout_only: bool = False) -> Report | None:
+    """Return the stored comparison of annotator models by this rule, on all posts or on the held-out ones."""
+    key = key_of_comparison(rule_key, holdout_only)
+    return study.reports.filter(kind=Report.Kind.COMPARISON, rule_key=key).first()
+
+
+def key_of_comparison(rule_key: str, holdout_only: bool) -> str:
+    """Return the key under which a comparison is stored."""
+    return f"{HELD_OUT_KEY}{rule_key}" if holdout_only else rule_key
+
+
+def request_comparison(study: Study, rule: InclusionRule = DEFAULT, *, holdout_only: bool = False) -> Job:
+    """Ask for the comparison of annotator models; a request that still waits is the same job."""
+    payload = {"study": study.pk, "rule": rule.as_dict(), "holdout_only": holdout_only}
+    return _enqueue(COMPARE, study, payload)
+
+
 def request_agreement(study: Study, rule: InclusionRule = DEFAULT) -> Job:
     """Ask for the agreement report of those who count now; a request that still waits is the same job."""
     return _request(AGREEMENT, study, rule)
 
 
-def request_fit_and_report(study: Study, rule: InclusionRule = DEFAULT) -> Job:
-    """Ask for a fit of the ratings as they are now and for its report. What is there already is not made again."""
-    return _request(REFIT, study, rule)
+def request_fit_and_report(
+    study: Study, rule: InclusionRule = DEFAULT, annotator_run: AnnotatorRun | None = None
+) -> Job:
+    """Ask for a fit of the ratings as they are now and for its report. What is there already is not made again.
+
+    With `annotator_run` the consensus is what an annotator model said in that run.
+    """
+    payload = {"study": study.pk, "rule": rule.as_dict()} | as_fit_settings(annotator_run)
+    return _enqueue(REFIT, study, payload)
 
 
 def request_document(study: Study, rule: InclusionRule = DEFAULT) -> Job:
@@ -158,7 +186,7 @@ def count_since(study: Study, report: Report | None) -> int:
 
 
 def renew_reports(reports: QuerySet[Report]) -> None:
-    """Mark reports as outdated, inside the caller's transaction, and have the agreement reports made anew.
+    """Mark reports as outdated, inside the caller's transaction, and have them made anew.
 
     An evaluation is made anew with its fit, when someone asks for one.
     """
@@ -167,5 +195,10 @@ def renew_reports(reports: QuerySet[Report]) -> None:
         outdated_at=timezone.now()
     )
     for report in concerned:
+        rule = InclusionRule.from_dict(report.rule)
         if report.kind == Report.Kind.AGREEMENT:
-            request_agreement(report.study, InclusionRule.from_dict(report.rule))
+            request_agreement(report.study, rule)
+        elif report.kind == Report.Kind.COMPARISON:
+            request_comparison(
+                report.study, rule, holdout_only=report.rule_key == key_of_comparison(key_of(rule), True)
+            )

@@ -89,6 +89,7 @@ def describe_agreement(
         "circumplex": circle,
         "projection": projection,
         "screening": screening,
+        "screened_by_standin": data.screened_by_standin,
         "disputed": disputed,
         "planning": planning,
         "notes": [*NOTES, *(covariates.notes if projection["by_value"] else []), *planning_notes],

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .names import SAYS_STANDIN
 from .tables import (
     Column,
     Measures,
@@ -442,6 +443,7 @@ def _tabulate_screening(measures: Measures) -> Table | None:
         "Mean human rating of posts that were screened in for a value minus that of the other posts, in scale points, "
         f"with Welch's test and its {say_level(measures)} interval over posts. {say_sample(measures)}"
         + say_left_out(missing, "Not defined")
+        + (f" Screened by the stand-in. {SAYS_STANDIN}" if measures.get("screened_by_standin") else "")
     )
     columns = (
         Column("value", "Value", "text"),

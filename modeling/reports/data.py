@@ -127,6 +127,7 @@ class AgreementData(RatingTable):
     numbers: Mapping[str, Floats] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     screening: Floats | None = None
+    screened_by_standin: bool = False
     posts_per_rater: int | None = None
     reward: int | None = None
     currency: str = ""

@@ -8,6 +8,8 @@ from typing import Literal
 Kind = Literal["human", "crowd", "model", "knows", "control", "personalized"]
 
 PERSONALIZED, FOREST, PERSON, PERMUTED = "personalized", "forest", "person", "permuted"
+SAYS_STANDIN = "Stand-in: not from a real model."  # with whatever came from it, wherever it is shown
+ANNOTATOR = "annotator: "  # before the name of an annotator model that gives the consensus
 NO_PERSON = "_forest"  # after the name of a consensus: a forest on it that is told nothing of the rater
 MEMBERS = ("boosting", "mixed", "level", "blend")
 ORDER = (PERSON, PERMUTED, FOREST, *MEMBERS, PERSONALIZED)
@@ -37,7 +39,16 @@ NAMES = {
 
 
 def name_model(name: str) -> str:
-    """Return what a model is called in tables and figures."""
+    """Return what a model is called in tables and figures.
+
+    >>> name_model("annotator: GPT v2_forest")
+    'Annotator GPT v2, refitted without the person'
+    """
+    if name.startswith(ANNOTATOR):
+        own = f"Annotator {name.removeprefix(ANNOTATOR)}"
+        return (
+            f"{own.removesuffix(NO_PERSON)}, refitted without the person" if own.endswith(NO_PERSON) else own
+        )
     return NAMES.get(name, name)
 
 

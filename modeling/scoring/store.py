@@ -233,7 +233,12 @@ def _write(path: Path, scores: Scores, keys: tuple[str, ...], people: list[str],
     schema = pa.schema(
         [pa.field(RATER, names, nullable=False), pa.field(POST, names, nullable=False)]
         + [pa.field(key, pa.float32()) for key in keys],
-        metadata={"fit": run.fit_run.key, "scores": run.key, "step": f"{1 / run.scale:g}"},
+        metadata={
+            "fit": run.fit_run.key,
+            "consensus": run.fit_run.consensus_name,
+            "scores": run.key,
+            "step": f"{1 / run.scale:g}",
+        },
     )
     is_float = run.dtype == FLOAT
     with pq.ParquetWriter(

@@ -45,19 +45,31 @@ from annotation.services.uploads import store_upload
 from calibration.models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
 from jobs.models import Heartbeat, Job
 from jobs.services import enqueue
+from modeling.annotators.prompts import get_prompt
+from modeling.annotators.selecting import study_posts
+from modeling.curation.services import create_curation
 from modeling.models import (
+    AnnotatorModel,
+    AnnotatorRun,
     ApiToken,
+    ClassifierCheck,
+    Curation,
     DataExport,
+    FineTuning,
     FitRun,
     ModelCard,
     PostScore,
+    PromptVersion,
     QualityFlag,
     Report,
     ReportDocument,
     ReportFigure,
 )
 from modeling.tokens import create_token
+from modeling.tuning.services import train_encoder
+from modeling.tuning.settings import SetSettings
 from tests.factories import AnnotationFactory, EnrollmentFactory, RaterFactory, StudyFactory
+from tests.modeling.checking.ground import make_check
 from tests.modeling.views.stored import store_agreement, store_evaluation
 
 pytestmark = [pytest.mark.django_db, pytest.mark.alike]
@@ -87,6 +99,8 @@ PAGES: dict[str, tuple[str, set[str], int]] = {
     "modeling:personalization": ("GET", ALL, 200),
     "modeling:values": ("GET", ALL, 200),
     "modeling:disputed": ("GET", ALL, 200),
+    "modeling:comparison": ("GET", ALL, 200),
+    "modeling:compare": ("POST", READS_ANSWERS, 302),
     "modeling:post": ("GET", READS_ANSWERS, 200),
     "modeling:person_ratings": ("GET", READS_ANSWERS, 200),
     "modeling:planning": ("GET", ALL, 200),
@@ -126,6 +140,42 @@ PAGES: dict[str, tuple[str, set[str], int]] = {
     "modeling:erase": ("GET", OWNS, 200),
     "modeling:erase_person": ("POST", OWNS, 422),
     "modeling:erase_identities": ("POST", OWNS, 422),
+    "modeling:tunings": ("GET", ALL, 200),
+    "modeling:tuning": ("GET", ALL, 200),
+    "modeling:tuning_make": ("POST", SETS_UP, 422),
+    "modeling:tuning_start": ("POST", SETS_UP, 302),
+    "modeling:tuning_cancel": ("POST", SETS_UP, 302),
+    "modeling:tuning_fit": ("POST", READS_ANSWERS, 422),
+    "modeling:annotators": ("GET", ALL, 200),
+    "modeling:annotator": ("GET", ALL, 200),
+    "modeling:annotator_new": ("GET", SETS_UP, 200),
+    "modeling:run": ("GET", ALL, 200),
+    "modeling:run_file": ("GET", READS_ANSWERS, 200),
+    "modeling:annotator_preview": ("POST", SETS_UP, 302),
+    "modeling:run_make": ("POST", SETS_UP, 422),
+    "modeling:run_start": ("POST", SETS_UP, 302),
+    "modeling:run_resume": ("POST", SETS_UP, 302),
+    "modeling:run_cancel": ("POST", SETS_UP, 302),
+    "modeling:run_again": ("POST", SETS_UP, 302),
+    "modeling:annotator_retire": ("POST", SETS_UP, 302),
+    "modeling:prompts": ("GET", ALL, 200),
+    "modeling:prompt": ("GET", ALL, 200),
+    "modeling:prompt_edit": ("GET", SETS_UP, 200),
+    "modeling:curations": ("GET", ALL, 200),
+    "modeling:curation": ("GET", ALL, 200),
+    "modeling:curation_make": ("GET", SETS_UP, 200),
+    "modeling:curation_settings": ("GET", SETS_UP, 200),
+    "modeling:curation_feeds": ("POST", SETS_UP, 422),
+    "modeling:curation_start": ("POST", SETS_UP, 422),
+    "modeling:curation_cancel": ("POST", SETS_UP, 302),
+    "modeling:curation_again": ("POST", SETS_UP, 302),
+    "modeling:curation_put": ("POST", SETS_UP, 422),
+    "modeling:curation_file": ("GET", READS_ANSWERS, 200),
+    "modeling:checks_of": ("GET", ALL, 200),
+    "modeling:check_make": ("GET", SETS_UP, 200),
+    "modeling:check": ("GET", ALL, 200),
+    "modeling:check_label": ("GET", ALL, 200),
+    "modeling:check_close": ("POST", ALL, 422),
     "posts:uploads": ("GET", ALL, 200),
     "posts:upload": ("GET", SETS_UP, 200),
     "posts:layout": ("POST", SETS_UP, 422),
@@ -139,12 +189,18 @@ PAGES: dict[str, tuple[str, set[str], int]] = {
     "api:token_make": ("POST", OWNS, 422),
     "api:token_revoke": ("POST", OWNS, 302),
 }
-SENT = {"modeling:rehearsal_step": {"position": "1"}}
+SENT = {
+    "modeling:rehearsal_step": {"position": "1"},
+    "modeling:curation_again": {"stage": "nsfw"},
+}
 # Pages of a study that are allowed to say that what is asked for is not there.
 MAY_LACK: dict[str, tuple[str, set[str]]] = {
     "modeling:data_download": ("GET", READS_ANSWERS),
     "posts:report": ("GET", SETS_UP),
     "modeling:model_scores": ("GET", READS_ANSWERS),
+    "modeling:tuning_examples": ("GET", READS_ANSWERS),
+    "modeling:comparison_table": ("GET", ALL),
+    "modeling:check_file": ("GET", READS_ANSWERS),
 }
 
 # The admin's pages of each model: v views the list, a row and its history; a adds, c changes, d deletes.
@@ -184,6 +240,7 @@ ADMIN: dict[type, dict[str, str]] = {
             PageVisit,
             PostScore,
             PostUpload,
+            PromptVersion,
             QualityFlag,
             StudyEvent,
             StudyVersion,
@@ -251,6 +308,17 @@ OF_ONE_STUDY = {
     "admin:calibration_calibrationquestion_derived",
 }
 PK_OF = {
+    **dict.fromkeys((page for page in PAGES if page.startswith("modeling:curation")), Curation),
+    **dict.fromkeys(("modeling:checks_of", "modeling:check_make"), Curation),
+    **dict.fromkeys(
+        ("modeling:check", "modeling:check_label", "modeling:check_close", "modeling:check_file"),
+        ClassifierCheck,
+    ),
+    **dict.fromkeys(("modeling:tuning", "modeling:tuning_start", "modeling:tuning_cancel"), FineTuning),
+    "modeling:tuning_examples": FineTuning,
+    **dict.fromkeys((page for page in PAGES if page.startswith("modeling:run")), AnnotatorRun),
+    **dict.fromkeys((page for page in PAGES if page.startswith("modeling:annotator")), AnnotatorModel),
+    "modeling:run_make": AnnotatorModel,
     "modeling:post": Post,
     "modeling:figure_file": ReportFigure,
     "modeling:model_card": FitRun,
@@ -302,7 +370,9 @@ class Filled:
             "slug": self.study.slug,
             "study_id": self.study.pk,
             "pk": self.rows[PK_OF.get(page, PostUpload)].pk,
-            "extension": "svg" if page == "modeling:figure_file" else "html",
+            "extension": {"modeling:figure_file": "svg", "modeling:run_file": "csv"}.get(page, "html"),
+            "purpose": "nsfw",
+            "table": "posts" if page == "modeling:curation_file" else "comparison_work",
             "number": self.rows[NUMBER_OF[page]].pk if page in NUMBER_OF else 1,
             "pseudonym": self.enrollment.rater.pseudonym,
             "user_id": self.rows[StudyAccess].user_id,
@@ -353,13 +423,29 @@ def fill(name: str, external_id: str, session_id: str) -> Filled:
     ReportDocument.objects.create(
         study=study, rule_key=report.rule_key, sources=[], html=f"<p>Of {name}.</p>", pdf=b"%PDF"
     )
+    annotator = AnnotatorModel.objects.create(
+        study=study,
+        name=f"Reader of {name}",
+        version=1,
+        kind=AnnotatorModel.Kind.ZERO_SHOT,
+        prompt=get_prompt(study, "values"),
+        provider="campus",
+        model_name="small",
+        digest="d" * 64,
+    )
     rows = {
         Study: study,
+        AnnotatorModel: annotator,
+        AnnotatorRun: annotator.runs.create(selection=study_posts(study), problem=f"A problem of {name}."),
         StudyVersion: version,
         StudyEvent: log_event(study, StudyEvent.Action.CHANGED, f"Changed something of {name}."),
         StudyAccess: study.accesses.create(user=make_account(f"{name}-first"), role=StudyAccess.Role.OWNER),
         Post: post,
         PostUpload: upload,
+        Curation: create_curation(study, name=f"Curation of {name}"),
+        ClassifierCheck: make_check((3, 0), study=study),
+        PromptVersion: get_prompt(study, "nsfw"),
+        FineTuning: train_encoder(study, SetSettings(), name=f"Model of {name}"),
         ValueSystem: study.value_system,
         ValueNode: study.value_system.nodes.get(key="power"),
         CalibrationQuestion: question,

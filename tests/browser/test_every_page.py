@@ -34,6 +34,7 @@ PAGES_FOR_RESEARCHERS = {
     "API tokens": "/dashboard/demo/api/",
     "model in use": "/dashboard/demo/model/",
     "model without a fit": "/dashboard/closed/model/",
+    "annotator models side by side": "/dashboard/demo/annotators/compare/",
     "reference of the API": "/api/",
     "own account": "/accounts/",
     "admin": "/admin/",

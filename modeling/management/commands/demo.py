@@ -3,6 +3,8 @@
 import os
 import secrets
 import signal
+import socket
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,12 +19,15 @@ from django.urls import reverse
 
 from annotation.models import Annotation, Enrollment, Outcome, Rater, Study
 from annotation.recruitment import build_entry_path
+from config.llm_providers import STANDIN, VARIABLE, read_providers
 from jobs.management.commands.runlocal import HOST, commands, environment, refuse_taken_port
 from jobs.models import Job
 from jobs.services import retry, wait
 from jobs.supervisor import KeepsDying, Supervisor
+from modeling import demo_annotators
 from modeling.demo import load_demo_study
 from modeling.models import Report
+from modeling.presentation import write_comparison
 from modeling.progress import Progress
 from modeling.reporting.requests import (
     AGREEMENT,
@@ -30,10 +35,12 @@ from modeling.reporting.requests import (
     count_since,
     find_under_way,
     get_agreement,
+    get_comparison,
     request_agreement,
     request_document,
 )
 from modeling.reports.evaluation_tables import tabulate_agreement
+from modeling.reports.names import SAYS_STANDIN
 from modeling.selectors import get_latest_report
 from modeling.services import request_evaluation, request_fit
 from modeling.simulated_raters import Cast, walk_directly, walk_over_http
@@ -43,6 +50,17 @@ from modeling.simulation.page import PageError
 ADMIN = "admin"
 AT_ONCE = 4
 JOB_TIMEOUT_SECONDS = 1800
+STANDIN_PORTS_ABOVE = 90  # the web server's: 8090 beside 8000, unless someone listens there
+READING = (
+    ("invented feeds", demo_annotators.load_feeds),
+    ("curation", demo_annotators.curate),
+    ("zero-shot", demo_annotators.read_zero_shot),
+    ("few-shot", demo_annotators.read_few_shot),
+    ("consensus set", demo_annotators.teach_encoder),
+    ("local encoder", demo_annotators.teach_encoder),
+    ("its readings", demo_annotators.read_by_encoder),
+    ("comparison", demo_annotators.compare),
+)
 
 
 class Stopped(Exception):
@@ -73,11 +91,15 @@ class Command(BaseCommand):
         self.say("Loading the demonstration study")
         study, _ = load_demo_study()
         password = make_admin(settings.VAR_DIR / "admin_password")
+        standin = [sys.executable, "manage.py", "standin", "--port", str(offer_standin(port))]
         supervisor = Supervisor(
-            commands(port), env=environment(), cwd=settings.BASE_DIR, say=self.stderr.write
+            {"stand-in": standin} | commands(port),
+            env=environment(),
+            cwd=settings.BASE_DIR,
+            say=self.stderr.write,
         )
         try:
-            self.say("Starting the web server, the worker and the clock")
+            self.say("Starting the web server, the worker, the clock and a stand-in for a language model")
             supervisor.start()
             self.play(study, supervisor, http_raters, raters)
             self.verify(study, http_raters, raters, password)
@@ -126,6 +148,17 @@ class Command(BaseCommand):
             self.finish(find_under_way(study, AGREEMENT) or request_agreement(study), "people", supervisor)
         if not study.documents.exists():
             self.finish(find_under_way(study, DOCUMENT) or request_document(study), "document", supervisor)
+        self.compare_annotators(study, supervisor)
+
+    def compare_annotators(self, study: Study, supervisor: Supervisor) -> None:
+        self.say("The stand-in reads posts and invented feeds, a local encoder is taught; all are compared")
+        address = f"{settings.LLM_PROVIDERS[STANDIN].base_url}/models"
+        self.wait_until("the stand-in answers", lambda: get_status(address) == 200, supervisor)
+        for what, ask in READING:
+            if job := ask(study):
+                self.finish(job, what, supervisor)
+        if job := find_under_way(study, DOCUMENT):
+            self.finish(job, "document", supervisor)
 
     def watch(self, progress: Progress, supervisor: Supervisor) -> Callable[[int, int], None]:
         """Show progress and look after the other processes at each step of it."""
@@ -168,23 +201,31 @@ class Command(BaseCommand):
         }
         self.wait_until("the system is ready (/readyz)", lambda: self.status_of("/readyz") == 200)
         missing = [what for what, is_there in expected.items() if not is_there]
+        missing += demo_annotators.find_missing(study)
         if missing:
             raise CommandError("Not everything is there. Missing: " + "; ".join(missing))
 
     def sees_dashboard(self, study: Study, password: str, report: Report | None) -> bool:
-        """Whether an administrator who logs in with the printed password is shown the stored figures."""
+        """Whether an administrator who logs in with the printed password is shown the stored figures.
+
+        Where the stand-in's are shown, so must be that they come from no real model.
+        """
         if report is None:
             return False
         with Browser(self.base_url) as browser:
             page = browser.get(f"{reverse('account_login')}?next=/dashboard/{study.slug}/")
             page = browser.submit(page.form(having="login"), {"login": ADMIN, "password": password})
-        return f"{report.measures['personalized']['rho']:.3f}" in page.text
+            comparison = browser.get(reverse("modeling:comparison", args=[study.slug]))
+        return (
+            f"{report.measures['personalized']['rho']:.3f}" in page.text and SAYS_STANDIN in comparison.text
+        )
 
     def show(self, study: Study, password: str) -> None:
         report = get_latest_report(study)
         self.stdout.write("\nAgreement on the held-out posts (SIMULATED raters; mean rho, 95 % interval)")
         for row in tabulate_agreement(report.measures):
             self.stdout.write(f"  {row.label:<54}{row.rho:6.3f}  [{row.low:.3f}, {row.high:.3f}]")
+        self.stdout.write("\n" + write_comparison(get_comparison(study).measures))
         self.say("Everything is there.\n")
         entry = build_entry_path(study, f"preview{secrets.token_hex(4)}")
         self.stdout.write(f"  Take part     {self.base_url}{entry}")
@@ -194,14 +235,7 @@ class Command(BaseCommand):
 
     def status_of(self, path: str) -> int:
         """Return the status the web server answers with, 0 when it does not; redirects are not followed."""
-        opener = urllib.request.build_opener(_NoRedirect)
-        try:
-            with opener.open(self.base_url + path, timeout=10) as response:
-                return response.status
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError:
-            return 0
+        return get_status(self.base_url + path)
 
     def wait_until(
         self, what: str, is_so: Callable[[], bool], supervisor: Supervisor | None = None, seconds: float = 60
@@ -213,6 +247,45 @@ class Command(BaseCommand):
             if time.monotonic() > end:
                 raise CommandError(f"Waited {seconds:.0f} s in vain until {what}.")
             time.sleep(0.2)
+
+
+def get_status(url: str) -> int:
+    """Return the status of the answer, 0 when there is none; redirects are not followed."""
+    opener = urllib.request.build_opener(_NoRedirect)
+    try:
+        with opener.open(url, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def offer_standin(web_port: int) -> int:
+    """Make the stand-in known as a provider to this process and its children; return the port that it shall take."""
+    port = _find_free_port(web_port + STANDIN_PORTS_ABOVE)
+    os.environ |= {
+        "LLM_STANDIN_BASE_URL": f"http://{HOST}:{port}/v1",
+        "LLM_STANDIN_REQUESTS_PER_MINUTE": "0",
+        "LLM_STANDIN_TOKENS_PER_MINUTE": "0",
+    }
+    listed = [name for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+    if listed and STANDIN not in [name.strip() for name in listed]:
+        os.environ[VARIABLE] = ",".join([*listed, STANDIN])
+    settings.LLM_PROVIDERS[STANDIN] = read_providers(os.environ)[STANDIN]
+    return port
+
+
+def _find_free_port(preferred: int) -> int:
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except (OSError, OverflowError):
+                continue
+            return probe.getsockname()[1]
+    raise CommandError("No port is free for the stand-in.")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -1,4 +1,4 @@
-"""`manage.py fit STUDY [--queue] [--with-pilot] [--without-flags RULE,...] ...`"""
+"""`manage.py fit STUDY [--queue] [--annotator-run RUN] [--with-pilot] [--without-flags RULE,...] ...`"""
 
 from dataclasses import fields, replace
 
@@ -10,8 +10,10 @@ from jobs.services import retry, run_here
 from modeling.errors import ModelingError
 from modeling.estimators.data import METHODS, FitSettings
 from modeling.management.inclusion_options import add_inclusion_options, read_inclusion_options
+from modeling.models import AnnotatorRun
 from modeling.progress import Progress
 from modeling.services import request_evaluation, request_fit
+from modeling.tuning.usable_runs import list_runs
 
 
 class Command(BaseCommand):
@@ -20,6 +22,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("study", help="the study's slug")
         parser.add_argument("--queue", action="store_true", help="leave the work to a worker")
+        parser.add_argument(
+            "--annotator-run",
+            type=int,
+            default=None,
+            metavar="RUN",
+            help="the number of a run whose readings are the consensus; without it, one is made from the texts",
+        )
         add_inclusion_options(parser)
         for field in fields(FitSettings):
             parser.add_argument(
@@ -43,7 +52,8 @@ class Command(BaseCommand):
         }
         try:
             settings = replace(FitSettings(seed=found.seed), **given)
-            job = request_fit(found, settings, read_inclusion_options(options))
+            run = _get_run(found, options["annotator_run"])
+            job = request_fit(found, settings, read_inclusion_options(options), run)
             if queue:
                 self._leave_to_workers(job)
                 return
@@ -66,6 +76,18 @@ class Command(BaseCommand):
         if job.state != Job.State.DONE:
             raise CommandError(f"{what} failed: {job.error}")
         return job
+
+
+def _get_run(study: Study, pk: int | None) -> AnnotatorRun | None:
+    if pk is None:
+        return None
+    run = AnnotatorRun.objects.filter(pk=pk, annotator__study=study).first()
+    if run is None:
+        known = ", ".join(f"{each.pk} ({each.annotator})" for each in list_runs(study)[:10])
+        raise CommandError(
+            f"Study '{study.slug}' has no run {pk}. {f'It has {known}.' if known else 'It has none.'}"
+        )
+    return run
 
 
 def _describe_default(default: float | str) -> str:

@@ -8,11 +8,13 @@ from annotation.models import Study
 from jobs.models import Job
 from jobs.services import run_here
 from modeling.management.inclusion_options import add_inclusion_options, read_inclusion_options
+from modeling.presentation import write_comparison
 from modeling.progress import Progress
 from modeling.reporting.requests import (
     DEFAULT_KEY,
     count_since,
     get_agreement,
+    get_comparison,
     get_evaluation,
     key_of,
     request_agreement,
@@ -54,6 +56,14 @@ class Command(BaseCommand):
         elif evaluation.outdated_at:
             self.stdout.write(
                 f"Its part on models is older than a withdrawal or exclusion: manage.py fit {study}"
+            )
+
+        comparison = get_comparison(found, key_of(rule))
+        if comparison is not None:
+            self.stdout.write("\n" + write_comparison(comparison.measures))
+        if comparison is not None and comparison.outdated_at:
+            self.stdout.write(
+                "This comparison is older than a withdrawal or exclusion; it is being made anew."
             )
 
     def _do(self, job: Job, what: str) -> None:

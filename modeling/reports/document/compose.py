@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modeling.reports.names import is_aside, order_names
+from modeling.reports.comparison_tables import (
+    list_apart,
+    name_annotator,
+    order_models,
+    say_common,
+)
+from modeling.reports.names import SAYS_STANDIN, is_aside, order_names
 
 from .blocks import Block, Document, Facts, Heading, Paragraph, Picture, Points, make_grid, write_cell
 from .personal import (
@@ -77,7 +83,9 @@ class About:
     made: str
 
 
-def compose(about: About, agreement: Part | None, evaluation: Part | None) -> Document:
+def compose(
+    about: About, agreement: Part | None, evaluation: Part | None, comparison: Part | None = None
+) -> Document:
     """Return the document of a study's stored reports.
 
     Raises
@@ -85,7 +93,7 @@ def compose(about: About, agreement: Part | None, evaluation: Part | None) -> Do
     ValueError
         If there is no report at all.
     """
-    parts = [part for part in (agreement, evaluation) if part is not None]
+    parts = [part for part in (agreement, evaluation, comparison) if part is not None]
     if not parts:
         raise ValueError("a document shows stored reports, and there is none; make one first")
     first = parts[0].measures
@@ -98,16 +106,22 @@ def compose(about: About, agreement: Part | None, evaluation: Part | None) -> Do
                 is_warning=True,
             )
         )
-    blocks += [Heading("Findings"), Points(tuple(_list_findings(agreement, evaluation)))]
+    findings = (*_list_findings(agreement, evaluation), *_list_compared(comparison))
+    blocks += [Heading("Findings"), Points(findings)]
     if evaluation:
         blocks += show_cautions(evaluation.measures)
-    blocks += [Heading("Methods"), *map(Paragraph, _write_methods(agreement, evaluation))]
+    blocks += [Heading("Methods"), *map(Paragraph, _write_methods(first, evaluation))]
     if agreement:
         blocks += [Heading("How far people agree"), *_show_figures(agreement.figures)]
     if evaluation:
         blocks += _show_evaluation(evaluation)
+    if comparison:
+        blocks += _show_comparison(comparison)
     blocks += [Heading("Notes"), Points(tuple(dict.fromkeys(_list_notes(parts))))]
-    blocks += [Heading("What these numbers rest on"), *_show_provenance(about, agreement, evaluation)]
+    blocks += [
+        Heading("What these numbers rest on"),
+        *_show_provenance(about, agreement, evaluation, comparison),
+    ]
     blocks += [Heading("Sources of the measures"), Points(SOURCES)]
     return Document(
         title=about.name,
@@ -134,6 +148,30 @@ def _show_evaluation(evaluation: Part) -> Iterable[Block]:
     if of_raters:
         yield Heading("The gain, rater by rater and value by value")
         yield from _show_figures(of_raters)
+
+
+def _show_comparison(comparison: Part) -> Iterable[Block]:
+    measures = comparison.measures
+    yield Heading("Annotator models side by side")
+    standins = [model["label"] for model in measures["models"] if model["is_standin"]]
+    if standins:
+        yield Paragraph(f"{SAYS_STANDIN} {'; '.join(standins)}.", is_warning=True)
+    yield Paragraph(f"Models are judged on {say_common(measures)}")
+    others = [*list_apart(measures), *(f"{row['label']}: {row['reason']}." for row in measures["absent"])]
+    if others:
+        yield Points(tuple(others))
+    yield from _show_figures(comparison.figures)
+
+
+def _list_compared(comparison: Part | None) -> Iterable[str]:
+    if comparison is None:
+        return
+    for model in order_models(comparison.measures):
+        people = model["human_human"] if model["is_apart"] else comparison.measures["human_human"]
+        yield (
+            f"People agree with the annotator model {name_annotator(model)} with {_say(model)}"
+            f"{_say_gain(model, people)} on the same posts."
+        )
 
 
 def _list_findings(agreement: Part | None, evaluation: Part | None) -> Iterable[str]:
@@ -180,8 +218,7 @@ def _list_findings(agreement: Part | None, evaluation: Part | None) -> Iterable[
         yield from list_gains(measures)
 
 
-def _write_methods(agreement: Part | None, evaluation: Part | None) -> Iterable[str]:
-    measures = (agreement or evaluation).measures  # type: ignore[union-attr]  # one of them is there
+def _write_methods(measures: Measures, evaluation: Part | None) -> Iterable[str]:
     low, high = measures["scale"]
     yield (
         f"{measures['n_raters']:,} raters made {measures['n_annotations']:,} annotations of {measures['n_posts']:,} "
@@ -243,9 +280,15 @@ def _list_notes(parts: Iterable[Part]) -> Iterable[str]:
         yield from part.measures["notes"]
 
 
-def _show_provenance(about: About, agreement: Part | None, evaluation: Part | None) -> Iterable[Block]:
+def _show_provenance(
+    about: About, agreement: Part | None, evaluation: Part | None, comparison: Part | None
+) -> Iterable[Block]:
     yield Facts((("Study version", about.version or "none frozen"), ("Document made", about.made)))
-    for name, part in (("Agreement of people", agreement), ("People and models", evaluation)):
+    for name, part in (
+        ("Agreement of people", agreement),
+        ("People and models", evaluation),
+        ("Annotator models side by side", comparison),
+    ):
         if part:
             yield Heading(name, level=3)
             yield Facts(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from modeling.reports.agreement_tables import tabulate_agreement_report
+from modeling.reports.comparison_tables import tabulate_comparison
 from modeling.reports.evaluation_tables import tabulate_evaluation_report
 from modeling.reports.tables import Measures, Table, has_numbers
 
-from . import gains, meaning, models, personal, planning, reliability
+from . import comparison, gains, meaning, models, personal, planning, reliability
 from .figure import Figure
 
 Draw = Callable[[Table, Measures], Figure]
@@ -48,6 +49,13 @@ EVALUATION: Mapping[str, Draw] = {
     "learning_raters_error": personal.draw_learning_error,
     "interval_coverage": personal.draw_coverage,
 }
+COMPARISON: Mapping[str, Draw] = {
+    "comparison_agreement": comparison.draw_agreement,
+    "comparison_differences": comparison.draw_differences,
+    "comparison_error": comparison.draw_errors,
+    "comparison_correlation": comparison.draw_correlations,
+    "comparison_work": comparison.draw_work,
+}
 # The one column that a figure draws of a table which has more: without any number in it there is no figure.
 DRAWN_COLUMN: Mapping[str, int] = {
     "controls": 2,
@@ -57,6 +65,7 @@ DRAWN_COLUMN: Mapping[str, int] = {
     "learning_answers_error": 3,
     "learning_raters": 1,
     "learning_raters_error": 3,
+    "comparison_differences": 1,
 }
 SECOND = "_error"  # ends the key of a figure that draws the other measure of a table
 
@@ -75,4 +84,18 @@ def draw_evaluation_figures(measures: Measures) -> list[Figure]:
         table = tables.get(key.removesuffix(SECOND))
         if table and (key not in DRAWN_COLUMN or has_numbers(table.rows, DRAWN_COLUMN[key])):
             drawn.append(draw(table, measures))
+    return drawn
+
+
+def draw_comparison_figures(measures: Measures) -> list[Figure]:
+    """Return the figures of a comparison of annotator models; one without any number is left out."""
+    tables = tabulate_comparison(measures)
+    drawn = []
+    for key, draw in COMPARISON.items():
+        table = tables.get(key)
+        if table is None or (key in DRAWN_COLUMN and not has_numbers(table.rows, DRAWN_COLUMN[key])):
+            continue
+        if key == "comparison_work" and not comparison.has_costs(table):
+            continue
+        drawn.append(draw(table, measures))
     return drawn

@@ -7,6 +7,7 @@ is `WIDTH` pixels wide. Every colour here has its counterpart there.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 import altair
@@ -82,12 +83,10 @@ def finish(
     the marks.
     """
     spec: Spec = chart.to_dict(validate=False)
-    simulated = measures.get("n_simulated", 0)
     title: Spec = {"text": textwrap.wrap(table.title, 62)}
-    if simulated:
-        title["subtitle"] = (
-            "Simulated raters" if simulated == measures["n_raters"] else "Some of the raters are simulated"
-        )
+    warnings = list(_list_warnings(measures))
+    if warnings:
+        title["subtitle"] = ". ".join(warnings)
     spec |= {
         "config": CONFIG,
         "title": title,
@@ -101,6 +100,18 @@ def finish(
         spec["usermeta"] = {"aspect": aspect}
     caption = f"{table.caption} {note}".strip()
     return Figure(table.key, table.title, caption, spec, table.as_json())
+
+
+def _list_warnings(measures: Measures) -> Iterator[str]:
+    """What a drawing must say of itself wherever it is taken."""
+    if simulated := measures.get("n_simulated", 0):
+        yield "Simulated raters" if simulated == measures["n_raters"] else "Some of the raters are simulated"
+    if standin := measures.get("n_standin", 0):
+        yield (
+            "Stand-in: not from a real model"
+            if standin == len(measures["models"])
+            else "Some of the models are stand-ins"
+        )
 
 
 def wrap(label: str, longest: int = LONGEST) -> str:

@@ -18,6 +18,7 @@ from modeling.reporting.requests import (
     DEFAULT_KEY,
     find_rule,
     get_agreement,
+    get_comparison,
     get_evaluation,
     key_of,
     list_result_jobs,
@@ -34,9 +35,12 @@ PAGES = {
     "model": "Model in use",
     "values": "Values",
     "disputed": "Disputed posts",
+    "comparison": "Annotators",
     "planning": "Planning",
     "report": "Report",
 }
+COMPARISON = "comparison"
+HELD_OUT = "holdout"  # asked for by `posts`: the comparison on held-out posts alone
 ABOUT_MODELS = ("models", "personalization", "model")
 DRAWN = ("svg", "pdf", "png", "spec")  # large, and asked for by their own address
 WORK = {
@@ -46,6 +50,7 @@ WORK = {
     "evaluate": "A model is being evaluated",
     "document": "The document is being made",
     "card": "The model card is being written",
+    "compare_annotators": "Annotator models are being compared",
 }
 FAULTS = {
     "agreement": "The agreement of people could not be computed.",
@@ -54,6 +59,7 @@ FAULTS = {
     "evaluate": "The model could not be evaluated.",
     "document": "The document could not be made.",
     "card": "The model card could not be written.",
+    "compare_annotators": "The annotator models could not be compared.",
 }
 
 
@@ -120,13 +126,16 @@ def describe_frame(
     dict
         `study`; `page`, one of `PAGES`, its title and address; `who`, the rule's key, and `who_query`, what an
         address of these pages ends with; `rule` and its phrase; `agreement` and `evaluation`, the reports or None;
-        `people` and `models`, their measures, None too where an older version made them; `shown`, the report this is
-        about, and its measures; what is under way; and the form of another rule.
+        `people` and `models`, their measures, None too where an older version made them; `comparison` on the page
+        that shows it; `shown`, the report this is about, and its measures; where and by which button it is asked
+        for; what is under way; and the form of another rule.
     """
     jobs = list_result_jobs(study)
     rule = get_rule(study, who, jobs)
     agreement, evaluation = get_agreement(study, who), get_evaluation(study, who)
-    shown = evaluation if page in ABOUT_MODELS else agreement
+    holdout_only = request.GET.get("posts") == HELD_OUT
+    comparison = get_comparison(study, who, holdout_only=holdout_only) if page == COMPARISON else None
+    shown = comparison if page == COMPARISON else evaluation if page in ABOUT_MODELS else agreement
     measures = read_measures(shown)
     return {
         "study": study,
@@ -147,13 +156,26 @@ def describe_frame(
         "models": read_measures(evaluation),
         "shown": shown,
         "shown_measures": measures,
+        "comparison": comparison,
+        "holdout_only": holdout_only,
         "is_about_models": page in ABOUT_MODELS,
+        **_describe_asking(study, page, is_there=shown is not None),
         "n_simulated": measures["n_simulated"] if measures else 0,
         "n_raters": measures["n_raters"] if measures else 0,
         "who_form": form or WhoForm.of_rule(rule),
         "may_ask": may(request.user, study, Deed.EXCLUDE),
         **describe_work(jobs),
     }
+
+
+def _describe_asking(study: Study, page: str, *, is_there: bool) -> dict[str, str]:
+    """Return where the report of a page is asked for, and what is written on the button."""
+    if page == COMPARISON:
+        return {"ask_address": reverse("modeling:compare", args=[study.slug]), "ask_label": "Compare"}
+    if page in ABOUT_MODELS:
+        return {"ask_address": reverse("modeling:fit", args=[study.slug]), "ask_label": "Fit and evaluate"}
+    label = "Refresh" if is_there else "Compute the figures"
+    return {"ask_address": reverse("modeling:refresh", args=[study.slug]), "ask_label": label}
 
 
 def describe_work(jobs: Iterable[Job]) -> dict[str, Any]:

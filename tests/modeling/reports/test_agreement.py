@@ -20,8 +20,8 @@ KEYS = {
     "schema", "n_raters", "n_posts", "n_annotations", "n_ratings", "n_values", "scale", "values", "raters_per_post",
     "posts_per_rater", "human_human", "human_human_over_raters", "human_consensus", "human_consensus_by_size",
     "by_value", "alpha_range",
-    "circumplex", "projection", "screening", "disputed", "planning", "notes", "seed", "n_resamples", "ci_level",
-    "seconds",
+    "circumplex", "projection", "screening", "screened_by_standin", "disputed", "planning", "notes", "seed",
+    "n_resamples", "ci_level", "seconds",
 }  # fmt: skip
 MEASURE = {"rho", "interval", "posts", "posts_undefined", "undefined", "compared"}
 COEFFICIENT = {"estimate", "interval", "posts", "reason"}

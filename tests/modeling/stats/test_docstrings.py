@@ -11,6 +11,7 @@ import pytest
         "categorical",
         "categories",
         "circumplex",
+        "classification",
         "consensus",
         "crowd_error",
         "internal_consistency",
