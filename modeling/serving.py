@@ -4,6 +4,7 @@ import functools
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 MOST_IN_MEMORY = 4
 REMEDY = "fit the study again"
 _lock = threading.Lock()
-_open: dict[int, "Serving"] = {}
+_open: dict[tuple[int, datetime], "Serving"] = {}  # a restored database may give a number out anew
 
 
 def find_serving_fit(study: Study) -> FitRun:
@@ -50,9 +51,10 @@ def open_serving(fit_run: FitRun) -> "Serving":
 
     Raises NothingServes when it has no files, and ArtefactDamaged when they are not those it wrote.
     """
+    which = fit_run.pk, fit_run.created_at
     with _lock:
-        serving = _open.pop(fit_run.pk, None) or Serving(fit_run)
-        _open[fit_run.pk] = serving
+        serving = _open.pop(which, None) or Serving(fit_run)
+        _open[which] = serving
         while len(_open) > MOST_IN_MEMORY:
             del _open[next(iter(_open))]
         return serving

@@ -144,10 +144,12 @@ def _list_posts(
 def _list_reasons(reading: ModelReading, labels: dict[str, str]) -> dict[str, Any]:
     """What the classifier gave as its reasons, in one reading."""
     concepts = reading.detail.get("concepts", {})
+    keys = [key for key in labels if key in concepts]  # a database keeps no order of its own
+    keys += sorted(concepts.keys() - labels.keys())
     return {
         "rating": reading.ratings[0],
         "why": reading.detail.get("final", {}).get("why", ""),
         "concepts": [
-            [labels.get(key, key), each.get("rating"), each.get("why", "")] for key, each in concepts.items()
+            [labels.get(key, key), concepts[key].get("rating"), concepts[key].get("why", "")] for key in keys
         ],
     }

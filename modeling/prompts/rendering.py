@@ -111,16 +111,30 @@ def render(
     """
     messages = [{"role": "system", "content": _render_system(design, _check_format(reply_format))}]
     for number, example in enumerate(examples, start=1):
-        reply = json.dumps(example.reply, ensure_ascii=False)
         try:
-            read_reply(design, reply)
+            read_reply(design, json.dumps(example.reply))
         except ReplyFault as fault:
             raise ValueError(f"example {number} does not fit the prompt: {fault}") from fault
         messages += [
             {"role": "user", "content": encode_post(example.post)},
-            {"role": "assistant", "content": reply},
+            {
+                "role": "assistant",
+                "content": json.dumps(_in_order(design, example.reply), ensure_ascii=False),
+            },
         ]
     return [*messages, {"role": "user", "content": encode_post(post)}]
+
+
+def _in_order(design: PromptDesign, reply: Mapping[str, Any]) -> dict[str, Any]:
+    """A reply that fits the prompt, in the prompt's order: not every database gives JSON back in its own."""
+    if not design.is_codebook:
+        return {"ratings": {key: reply["ratings"][key] for key in design.keys}}
+
+    def judge(judged: Mapping[str, Any]) -> dict[str, Any]:
+        return {"why": judged["why"], "rating": judged["rating"]}
+
+    concepts = {key: judge(reply["concepts"][key]) for key in design.keys}
+    return {"concepts": concepts, "final": judge(reply["final"])}
 
 
 def encode_post(post: PostText) -> str:

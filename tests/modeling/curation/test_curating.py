@@ -206,10 +206,9 @@ def test_the_estimate_is_for_the_posts_that_are_likely_to_come_and_then_for_thos
     assert {each.cost for each in after} == {0}
 
 
+@pytest.mark.alike  # the processes get a copy of the database's file, which SQLite alone has
 @pytest.mark.django_db(transaction=True)  # a database in the middle of a transaction cannot be copied
 def test_a_curation_whose_process_is_killed_goes_on_in_another_and_ends_as_if_nothing_had_happened(tmp_path):
-    if connection.vendor != "sqlite":
-        pytest.skip("the processes get a copy of the database's file, which SQLite alone has")
     texts = [f"{text}, for the {number}. time" for number in range(4) for text in TEXTS]
     with ask_standin() as undisturbed:
         curation = make_curation(rows=list_rows(texts, owners=("ann",)))

@@ -136,6 +136,19 @@ def test_an_unknown_reply_format_is_refused():
             ask()
 
 
+@pytest.mark.parametrize("design", [VALUES, CODEBOOK], ids=["values", "codebook"])
+def test_examples_are_shown_in_the_prompts_order_whatever_order_a_database_gives_back(design):
+    ratings = [1] * design.n_ratings
+    straight = Example(POST, build_reply_data(design, ratings))
+    turned = Example(POST, _turn_round(straight.reply))
+    assert json.dumps(turned.reply) != json.dumps(straight.reply)
+    assert render(design, POST, examples=[turned]) == render(design, POST, examples=[straight])
+
+
+def _turn_round(data):
+    return {key: _turn_round(data[key]) for key in reversed(data)} if isinstance(data, dict) else data
+
+
 def test_examples_survive_being_stored():
     example = Example(POST, build_reply_data(VALUES, [0, 1, 2]))
     assert Example.from_dict(json.loads(json.dumps(example.to_dict()))) == example
