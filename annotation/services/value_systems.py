@@ -5,7 +5,7 @@ from django.db import transaction
 from annotation.errors import Refused
 from annotation.models import Study, ValueNode, ValueSystem
 from annotation.selectors import get_tree
-from annotation.tree.nodes import Branch, ValueTree
+from annotation.tree.nodes import Branch, Leaf, ValueTree
 
 
 @transaction.atomic
@@ -37,7 +37,7 @@ def save_value_system(tree: ValueTree) -> ValueSystem:
         },
     )
     system.nodes.all().delete()
-    _save_branch(system, tree.root, parent=None, position=1)
+    _save_nodes(system, tree)
     Study.objects.filter(value_system=system).update(value_keys=list(tree.value_keys))
     system.refresh_from_db()
     return system
@@ -51,30 +51,32 @@ def _skeleton(tree: ValueTree) -> tuple:
     return tree.scale.min, tree.scale.max, tree.value_keys, groups
 
 
-def _save_branch(system: ValueSystem, branch: Branch, *, parent: ValueNode | None, position: int) -> None:
-    node = ValueNode.objects.create(
+def _save_nodes(system: ValueSystem, tree: ValueTree) -> None:
+    """Store a tree level by level, each level at once."""
+    level: list[tuple[Branch | Leaf, ValueNode | None, int]] = [(tree.root, None, 1)]
+    while level:
+        nodes = [_build_node(system, part, parent, position) for part, parent, position in level]
+        ValueNode.objects.bulk_create(nodes)
+        level = [
+            (child, node, position)
+            for (part, _, _), node in zip(level, nodes, strict=True)
+            if isinstance(part, Branch)
+            for position, child in enumerate(part.children, start=1)
+        ]
+
+
+def _build_node(
+    system: ValueSystem, part: Branch | Leaf, parent: ValueNode | None, position: int
+) -> ValueNode:
+    node = ValueNode(
         system=system,
         parent=parent,
         position=position,
-        is_leaf=False,
-        key=branch.key,
-        name=branch.name,
-        label=branch.label,
-        definition=branch.definition,
-        question=branch.question,
-        help=branch.help,
-        several=branch.several,
+        key=part.key,
+        name=part.name,
+        label=part.label,
+        definition=part.definition,
     )
-    for place, child in enumerate(branch.children, start=1):
-        if isinstance(child, Branch):
-            _save_branch(system, child, parent=node, position=place)
-        else:
-            ValueNode.objects.create(
-                system=system,
-                parent=node,
-                position=place,
-                key=child.key,
-                name=child.name,
-                label=child.label,
-                definition=child.definition,
-            )
+    if isinstance(part, Branch):
+        node.is_leaf, node.question, node.help, node.several = False, part.question, part.help, part.several
+    return node

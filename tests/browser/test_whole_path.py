@@ -137,6 +137,7 @@ def test_nothing_moves_for_whoever_asked_for_stillness(open_page):
     still, lively = (Beginner(open_page(reduced_motion=wish)) for wish in ("reduce", "no-preference"))
     for person in (still, lively):
         person.start()
+        expect(person.page.get_by_label("I want to take part")).to_be_visible()
     assert still.page.evaluate(moving) == 0
     assert lively.page.evaluate(moving) > 0  # so the count sees what moves
 
