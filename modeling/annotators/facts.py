@@ -8,7 +8,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 
 from modeling.models import AnnotatorRun, ModelCall, ModelReading
 
-from .selecting import count_posts, get_post_field
+from .selecting import get_post_field
 
 Answered = Q(state=ModelCall.State.ANSWERED)
 
@@ -28,7 +28,7 @@ class RunFacts:
 
     Attributes
     ----------
-    n_posts : posts the run is to read, as the selection is now
+    n_posts : posts that have a reading, with ratings or without; a curation may have dropped some of them since
     n_read, n_failed : readings (one per post and sample) with ratings and without
     failures : the latter by reason, the most frequent first
     n_repaired : readings that came of a repair
@@ -61,6 +61,7 @@ def summarize_run(run: AnnotatorRun) -> RunFacts:
     """Return what a run came to so far."""
     readings = ModelReading.objects.filter(run=run)
     counts = readings.aggregate(
+        n_posts=Count(get_post_field(run), distinct=True),
         n_read=Count("pk", filter=Q(fault="")),
         n_failed=Count("pk", filter=~Q(fault="")),
         n_repaired=Count("pk", filter=Q(fault="", call__repairs__isnull=False)),
@@ -77,7 +78,7 @@ def summarize_run(run: AnnotatorRun) -> RunFacts:
     n_readings = counts["n_read"] + counts["n_failed"]
     dollars = Decimal(sums["cost"] or 0)
     return RunFacts(
-        n_posts=count_posts(run),
+        n_posts=counts["n_posts"],
         n_read=counts["n_read"],
         n_failed=counts["n_failed"],
         failures=_list_failures(readings),
