@@ -6,7 +6,7 @@ from django import forms
 
 from modeling.models import Curation
 
-from .services import MOST_EACH, PURPOSES, find_reader, suggest_threshold
+from .services import MOST_EACH, PURPOSES, WORDS, find_reader, suggest_threshold
 
 HIGHEST = 3  # of a codebook's scale
 
@@ -52,7 +52,7 @@ class CheckForm(forms.Form):
     def decided(self) -> list[str]:
         """The classifiers that have decided something, with the threshold that the curation used."""
         return [
-            f"{purpose.label}: yes from {suggest_threshold(self.curation, purpose):g}, by {run.annotator}"
+            f"{WORDS[purpose][0]}: from {suggest_threshold(self.curation, purpose):g}, by {run.annotator}"
             for purpose in PURPOSES
             if (run := find_reader(self.curation, purpose))
         ]

@@ -275,6 +275,7 @@ def _describe_work(
         "study": study,
         "at_most": run.budget if is_bounded else at_most,
         "is_bounded": is_bounded,
+        "stops_early": run.budget is not None and run.budget < Decimal(run.estimate.get("cost", 0)),
         "run": run,
         "job": job,
         "is_busy": _is_busy(run),
@@ -282,7 +283,8 @@ def _describe_work(
         "problem": _find_problem(run),
         "progress": count_progress(run),
         "poll_seconds": POLL_SECONDS,
-        "budget_form": form or BudgetForm(initial={"budget": run.budget}),
+        "budget_form": form
+        or BudgetForm(initial={"budget": None if run.budget is None else f"{run.budget.normalize():f}"}),
         "may_steer": run.curation_id is None and may(request.user, study, Deed.SET_UP),
         "is_resumable": run.state in (State.STOPPED, State.CANCELLED)
         or (run.state == State.RUNNING and not _is_busy(run)),

@@ -48,7 +48,7 @@ class TestMaking:
         curation = make_rated_curation([3, 2, 2])
         enter(client, curation.study, role="assistant")
         page = words_of(client.get(self.address(curation)))
-        assert "yes from 3, by judge of comprehensibility" in page
+        assert "Comprehensible: from 3, by judge of comprehensibility" in page
         sent = {"purpose": "comprehensibility", "threshold": "", "n_each": "1", "seed": "4"}
         response = client.post(self.address(curation), sent)
         check = ClassifierCheck.objects.get()

@@ -42,8 +42,11 @@ def test_the_start_button_says_what_the_run_costs(client, study, run):
     shown = text_of(client.get(page(study, "run", run.pk)))
     assert "Start: about $0." in shown and ", at most $" in shown
     assert WARNING in shown
-    type(run).objects.filter(pk=run.pk).update(budget="0.005")
-    assert "at most $0.0050 by its budget" in text_of(client.get(page(study, "run", run.pk)))
+    assert "will stop on the way" not in shown
+    type(run).objects.filter(pk=run.pk).update(budget="0.0002")
+    shown = text_of(client.get(page(study, "run", run.pk)))
+    assert "by its budget" in shown and "will stop on the way" in shown
+    assert "Start: stops at $0.0002" in shown
 
 
 def test_a_run_shows_progress_results_and_failures_by_reason(client, study, run):
@@ -70,7 +73,7 @@ def test_a_run_under_way_is_polled(client, study, run):
 
 def test_a_run_that_the_budget_stopped_goes_on_with_a_higher_one(client, study, run):
     log_in(client, study)
-    type(run).objects.filter(pk=run.pk).update(budget="0.000001")
+    type(run).objects.filter(pk=run.pk).update(budget="0.0002")
     work(client, run)
     assert run.state == "stopped"
     assert "It stopped." in text_of(client.get(page(study, "run", run.pk)))
