@@ -43,6 +43,33 @@ def prepare(password: str) -> None:
     Job.objects.filter(kind=AGREEMENT).delete()  # a test asks for the figures of agreement on their page
     study.posts_per_rater = POSTS_PER_RATER
     study.save()
+    ask_models(study)
+
+
+def ask_models(study) -> None:
+    """Curate invented feeds through the stand-in, check a classifier, preview a model and teach a local one."""
+    from django.test import override_settings
+
+    from config.llm_providers import STANDIN, Provider
+    from jobs.services import run_here
+    from modeling import demo_annotators as demo
+    from modeling.annotators.runs import create_run, start_run
+    from modeling.annotators.selecting import first_posts
+    from modeling.checking.services import create_check
+    from modeling.standin.server import StandIn
+    from modeling.tuning.services import find_job, train_encoder
+    from modeling.tuning.settings import SetSettings
+
+    with StandIn() as standin:
+        provider = Provider(STANDIN, standin.url, "NO_KEY", 0, 0, is_standin=True)
+        with override_settings(LLM_PROVIDERS={STANDIN: provider}):
+            run_here(demo.load_feeds(study))
+            run_here(demo.curate(study))
+            annotator = study.annotators.get(name__endswith="value screening")
+            run_here(start_run(create_run(annotator, selection=first_posts(study, 5), is_preview=True)))
+    create_check(study.curations.get(), purpose="comprehensibility", threshold=3, n_each=3)
+    taught = SetSettings(more_raters_than=3, n_drawn=6, n_kept=5)
+    run_here(find_job(train_encoder(study, taught, name="Local reader")))
 
 
 def shorten(study) -> None:
