@@ -76,6 +76,7 @@ def _go_on(
     faults = _store_results(book, client, batch, status)
     is_refused = status.state == "failed" and not status.result_files
     book.close_batch(batch, status.problem, is_refused=is_refused)
+    _tidy_up(client, batch, status)
     if is_refused:
         stop_run(run, f"The provider refused batch {batch.number}. {status.problem}".strip())
     elif faults:
@@ -110,6 +111,13 @@ def _note(batch: ProviderBatch, status: BatchStatus) -> None:
         "looked_at": timezone.now().isoformat(),
     }
     batch.save(update_fields=["remote_id", "remote_state", "counts"])
+
+
+def _tidy_up(client: BatchClient, batch: ProviderBatch, status: BatchStatus) -> None:
+    """Have the posts and the replies deleted at the provider, now that all is stored here; note what is left there."""
+    if left := client.delete_files([batch.remote_file, *status.result_files]):
+        batch.counts["files_left"] = left
+        batch.save(update_fields=["counts"])
 
 
 def _bear(run: AnnotatorRun, batch: ProviderBatch, fault: CallFault) -> Later | dict[str, int]:

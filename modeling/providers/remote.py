@@ -1,6 +1,6 @@
 """What batches and fine-tuning share: a client that waits for each answer, files, and lists in pages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -40,6 +40,16 @@ class RemoteClient:
         except ProviderFault as error:
             if error.kind is not FaultKind.MODEL_GONE:
                 raise
+
+    def delete_files(self, file_ids: Iterable[str]) -> list[str]:
+        """Have files deleted as far as the provider can be reached; return those that are left."""
+        left = []
+        for file_id in file_ids:
+            try:
+                self.delete_file(file_id)
+            except ProviderFault:
+                left.append(file_id)
+        return left
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
         return self._channel.wait(self._channel.ask(method, path, body))

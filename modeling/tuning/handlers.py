@@ -160,6 +160,8 @@ def _teach_there(tuning: FineTuning, base: AnnotatorModel, claim: Claim) -> Effe
             client.cancel(status.remote_id)  # it was cancelled while the job was being made
             claim.extend()
         _note_events(client, tuning)
+        if status.state == SUCCEEDED:
+            client.delete_files([tuning.remote_file])  # the posts need not stay there
     is_standin = tuning.is_standin or status.is_standin
     if is_standin != tuning.is_standin:
         _write(tuning, is_standin=True)

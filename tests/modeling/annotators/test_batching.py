@@ -47,6 +47,17 @@ def test_a_run_by_batches_reads_everything_at_the_price_of_batches(standin):
     assert run.spent == pytest.approx(calls.spent / 2, abs=Decimal("0.001"))
     assert count_orders(standin) == 1
     assert summarize_run(run).latency_median is None
+    assert not standin.files.all()  # neither the posts nor the replies stay at the provider
+
+
+def test_files_that_the_provider_does_not_delete_are_noted_and_stop_nothing(standin, monkeypatch):
+    def refuse(client, file_id):
+        raise ProviderFault(CallFault(FaultKind.SERVER_ERROR, "Not now."))
+
+    monkeypatch.setattr(BatchClient, "delete_file", refuse)
+    run = read_all(make_batch_run(write_texts(3)))
+    assert run.state == "done"
+    assert set(run.batches.get().counts["files_left"]) == {file.id for file in standin.files.all()}
 
 
 def test_batches_are_cut_at_the_number_of_lines(standin, settings):

@@ -65,6 +65,7 @@ def test_the_taught_model_becomes_an_annotator_model_with_the_bases_prompt_and_s
     assert (made.temperature, made.samples, made.max_output_tokens) == (0.5, 2, base.max_output_tokens)
     assert made.trained_on == sorted(tuning.post_ids)
     assert made.is_standin and tuning.is_standin
+    assert not standin.files.all()  # the examples do not stay at the provider
 
 
 def test_it_costs_what_the_provider_says_it_trained(tuning, standin):
