@@ -20,6 +20,7 @@ from jobs.models import Heartbeat
 @pytest.fixture
 def handler(monkeypatch):
     """Register a function as the handler of a kind, for one test."""
+    registry.autodiscover()  # happens once: what it finds must not be thrown away with this test's handlers
     monkeypatch.setattr(registry, "_handlers", {})
 
     def register(function, kind="test.kind"):
