@@ -213,7 +213,6 @@ def test_a_job_that_cannot_reach_the_bucket_is_tried_again(use, monkeypatch, cap
     with Bucket() as gone:
         url = gone.url()
     storage = use(url)
-    registry.autodiscover()  # happens once, and not into this test's handlers
     monkeypatch.setattr(registry, "_handlers", {"tidy": lambda claim: lambda: storage.delete("a")})
     monkeypatch.setattr(registry, "autodiscover", lambda: None)
     job = enqueue(kind="tidy", key="tidy:x")
