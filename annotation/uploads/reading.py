@@ -260,6 +260,10 @@ class Table:
             yield row
         if not number:
             raise FileRefused("the file is empty")
+        if not self.columns:
+            raise FileRefused(
+                'no line of the file has a column that can be used; write objects such as {"id": 1, "text": "..."}'
+            )
 
     def _add_columns(self, record: Mapping[str, Any], line: int) -> None:
         if record.keys() <= self.columns.keys():

@@ -175,6 +175,12 @@ def test_any_bytes_are_read_or_refused(content):
         json.dumps([dict(row.cells) for row in rows], allow_nan=False).encode()
 
 
+@pytest.mark.parametrize("content", [b"{}", b"{}\n{}\n", b'{"a": "\\ud800"}'])
+def test_objects_without_a_column_that_can_be_used_are_refused(content):
+    with pytest.raises(FileRefused, match="No line of the file has a column"):
+        read(content)
+
+
 def test_commas_in_texts_do_not_beat_the_semicolons_of_the_header():
     sample = "id;text\n1;a, b, c\n2;d, e\n3;f, g, h\n"
     assert sniff_delimiter(sample) == (";", True)
