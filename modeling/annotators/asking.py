@@ -12,12 +12,12 @@ from modeling.prompts.distributions import read_distributions
 from modeling.prompts.rendering import PostText, build_response_format, render, render_repair
 from modeling.prompts.replies import ReplyFault, read_reply
 from modeling.providers.chat import ChatRequest
+from modeling.providers.faults import make_storable
 from modeling.providers.pricing import cost, estimate_tokens
 
 from .configs import read_examples
 
 NOT_REPAIRED = ("refused", "filtered", "truncated")  # asking again would end the same way, for more money
-SENT_BACK = 4_000  # characters of a bad reply that its repair shows the model
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Asker:
 
     def ask_for_repair(self, question: Question, call_id: int, reply: str, fault: ReplyFault) -> Question:
         """Return the one more question after a bad reply."""
-        messages = render_repair(question.request.messages, reply[:SENT_BACK], str(fault))
+        messages = render_repair(question.request.messages, reply, str(fault))
         return self._question(question.post_id, question.sample, messages, call_id, f"{fault.kind}: {fault}")
 
     def _question(
@@ -159,7 +159,7 @@ def fail(question: Question, call_id: int | None, kind: str, reason: str) -> Rea
 def storable(value: Any) -> Any:
     """Return what a server sent as every database can store it: no NUL and no half of a surrogate pair."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
+        return make_storable(value)
     if isinstance(value, Mapping):
         return {storable(key): storable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

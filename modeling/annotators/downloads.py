@@ -9,9 +9,9 @@ from typing import Any
 from modeling.export.cells import clean, guard
 from modeling.models import AnnotatorRun, ModelReading
 from modeling.prompts.design import PromptDesign
+from modeling.reports.names import SAYS_STANDIN
 
 CSV, JSONL = "csv", "jsonl"
-STANDIN = "Stand-in: not from a real model."
 MODEL = "model"
 AT_ONCE = 1_000
 _CALL = ("served_model", "prompt_tokens", "completion_tokens", "cost", "latency_seconds")
@@ -60,7 +60,7 @@ def _describe(run: AnnotatorRun, reading: ModelReading, names: tuple[str, ...]) 
         "run": run.pk,
         "annotator": run.annotator.name,
         "version": run.annotator.version,
-        "source": STANDIN if is_standin else MODEL,
+        "source": SAYS_STANDIN if is_standin else MODEL,
         "post": post.key,
         "sample": reading.sample,
         "ratings": dict(zip(names, reading.ratings, strict=True)) if reading.ratings is not None else None,

@@ -10,18 +10,12 @@ from annotation.selectors import get_tree
 from annotation.services.audit import log_event
 from annotation.tree.nodes import ValueTree
 from modeling.models import PromptVersion
-from modeling.prompts.design import PURPOSES, VALUES, DesignError, PromptDesign
+from modeling.prompts.design import VALUES, DesignError, PromptDesign
 from modeling.prompts.shipped import fit_to_tree, fits_tree, shipped_prompt
 
 MOST_TRIES = 5  # of taking the next number, when others take it in the same instant
 SHIPPED_NOTE = "As shipped with Parallax."
 ADAPTED_NOTE = "Adapted to the study’s value system, which was changed."
-
-
-def ensure_prompts(study: Study) -> None:
-    """Store a prompt for every purpose that has none, and one that fits the study's values."""
-    for purpose in PURPOSES:
-        get_prompt(study, purpose)
 
 
 def get_prompt(study: Study, purpose: str) -> PromptVersion:

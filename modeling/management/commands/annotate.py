@@ -17,8 +17,7 @@ from modeling.annotators.runs import cancel_run, create_run, resume_run, start_r
 from modeling.annotators.selecting import first_posts, study_posts
 from modeling.models import AnnotatorModel, AnnotatorRun, PromptVersion
 from modeling.progress import Progress
-
-STANDIN_NOTICE = "Stand-in: not from a real model."
+from modeling.reports.names import SAYS_STANDIN
 
 
 class Command(BaseCommand):
@@ -113,7 +112,7 @@ class Command(BaseCommand):
         said = run.estimate
         self.stdout.write(f"{run.annotator}: {run.annotator.model_name} at {run.annotator.provider}")
         if run.is_standin:
-            self.stdout.write(STANDIN_NOTICE)
+            self.stdout.write(SAYS_STANDIN)
         self.stdout.write(
             f"{said['n_posts']:,} posts, {said['n_calls']:,} calls, {said['n_known']:,} of them answered before; about "
             f"${Decimal(said['cost']):.2f}, at most ${Decimal(said['cost_at_most']):.2f}. {said['basis']}"
@@ -155,7 +154,7 @@ class Command(BaseCommand):
             f"${run.spent:.4f} spent."
         )
         if facts.is_standin:
-            self.stdout.write(STANDIN_NOTICE)
+            self.stdout.write(SAYS_STANDIN)
 
 
 def _read_dollars(text: str | None, option: str) -> Decimal | None:

@@ -8,7 +8,7 @@ from annotation.models import StudyEvent
 from annotation.selectors import _tree, get_tree
 from annotation.tree.nodes import Scale, ValueTree
 from modeling.annotators import prompts
-from modeling.annotators.prompts import ensure_prompts, get_design, get_prompt, save_prompt
+from modeling.annotators.prompts import get_design, get_prompt, save_prompt
 from modeling.models import PromptVersion
 from modeling.prompts.design import PURPOSES, DesignError
 from modeling.prompts.shipped import fits_tree, values_prompt
@@ -35,8 +35,8 @@ def reword(study, purpose="nsfw", **words):
 
 
 def test_a_study_begins_with_version_1_of_each_prompt_as_shipped(study):
-    ensure_prompts(study)
-    ensure_prompts(study)
+    for purpose in (*PURPOSES, *PURPOSES):
+        get_prompt(study, purpose)
     assert {(each.purpose, each.number) for each in study.prompt_versions.all()} == {
         (purpose, 1) for purpose in PURPOSES
     }

@@ -7,9 +7,9 @@ from django.contrib.auth import get_user_model
 
 from annotation.models import StudyEvent
 from jobs import services as jobs
-from modeling.annotators.downloads import STANDIN
 from modeling.annotators.runs import cancel_run, find_run_job
 from modeling.curation.services import create_curation
+from modeling.reports.names import SAYS_STANDIN
 from modeling.standin.script import Script
 from tests.factories import AnnotatorModelFactory, AnnotatorRunFactory, PostFactory
 
@@ -120,7 +120,7 @@ def test_readings_are_downloaded_with_a_mark_on_each_line(client, study, run):
     answer = client.get(page(study, "run_file", run.pk, "csv"))
     assert "standin.csv" in answer["Content-Disposition"]
     rows = list(csv.DictReader(io.StringIO(body(answer))))
-    assert {row["source"] for row in rows} == {STANDIN} == {WARNING}
+    assert {row["source"] for row in rows} == {SAYS_STANDIN} == {WARNING}
     assert {row["post"] for row in rows} >= {"'=formula"}
     assert all(float(row[key]) >= 0 for row in rows if not row["fault"] for key in study.value_keys)
     lines = [
