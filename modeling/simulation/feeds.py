@@ -196,15 +196,24 @@ class FeedWriter:
         return f"{opener}{sentence}{closer}" if opener else f"{sentence[:1].upper()}{sentence[1:]}{closer}"
 
     def _fill(self, template: str) -> str:
-        def pick(slot: re.Match[str]) -> str:
-            name = slot[1]
-            return str(self.rng.integers(2, 10**6)) if name == "number" else self._pick(self.phrases[name])
-
-        filled = _SLOT.sub(pick, template)
-        return filled[:1].upper() + filled[1:]
+        return fill_phrase(template, self.rng)
 
     def _pick(self, several: Sequence[Any]) -> Any:
         return several[int(self.rng.integers(len(several)))]
+
+
+def fill_phrase(template: str, rng: np.random.Generator) -> str:
+    """Return a sentence with a word or number drawn for each of its slots."""
+    phrases = load_phrases()
+
+    def pick(slot: re.Match[str]) -> str:
+        name = slot[1]
+        if name == "number":
+            return str(rng.integers(2, 10**6))
+        return str(phrases[name][int(rng.integers(len(phrases[name])))])
+
+    filled = _SLOT.sub(pick, template)
+    return filled[:1].upper() + filled[1:]
 
 
 @cache

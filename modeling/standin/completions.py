@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from .learning import Correction, Lesson, learn
+from .planting import Plant
 from .reader import Guess, PostRead, Reader
 from .script import Fault
 from .shapes import SchemaError, Shape, read_prompt, read_schema
@@ -176,24 +177,43 @@ def answer(
     correction: Correction | None = None,
     fault: Fault | None = None,
     gullible: bool = False,
+    plant: Plant | None = None,
 ) -> dict[str, Any]:
-    """Return the body of a chat completion. `fault` may spoil what it contains; `correction` is what tuning taught."""
+    """Return the body of a chat completion.
+
+    `fault` may spoil what it contains, `correction` is what tuning taught, `plant` how the model errs on purpose.
+    """
     correction = correction or _learn_from_shots(question)
-    reader = Reader(question.model, correction, gullible=gullible)
     guesses: dict[str, Guess] = {}
     if question.shape is None:
         content = "I am a stand-in and answer only requests for ratings as JSON."
     else:
-        guesses = reader.guess(
-            question.post,
-            question.shape.ratings(),
-            temperature=question.temperature,
-            seed=question.seed,
-            with_probabilities=question.n_logprobs is not None,
-        )
+        guesses = _guess(question, question.shape, correction, gullible, plant)
         reply = question.shape.fill(lambda key: guesses[key].rating, _explain)
         content = spoil(reply, fault) if fault in BAD_CONTENT else json.dumps(reply, separators=(", ", ": "))
     return _build_body(question, content, guesses, fault)
+
+
+def _guess(
+    question: Question, shape: Shape, correction: Correction | None, gullible: bool, plant: Plant | None
+) -> dict[str, Guess]:
+    if plant and plant.knows(question.model, question.post.text):
+        told = "\n".join(text for role, text in question.messages if role in ("system", "developer"))
+        return plant.guess(
+            question.model,
+            question.post.text,
+            told,
+            shape.ratings(),
+            temperature=question.temperature,
+            seed=question.seed,
+        )
+    return Reader(question.model, correction, gullible=gullible).guess(
+        question.post,
+        shape.ratings(),
+        temperature=question.temperature,
+        seed=question.seed,
+        with_probabilities=question.n_logprobs is not None,
+    )
 
 
 def _explain(key: str) -> str:

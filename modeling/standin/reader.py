@@ -85,7 +85,7 @@ class Reader:
         """
         asked = list(wanted)
         read = self._read(post, asked)
-        draw = _random(f"{seed}", self.model, post.text) if temperature > 0 else None
+        draw = make_random(f"{seed}", self.model, post.text) if temperature > 0 else None
         guesses = {}
         for one in asked:
             probabilities: tuple[float, ...] = ()
@@ -106,7 +106,7 @@ class Reader:
             for key, weight in get_value_index().weigh(split_words(post.context)).items():
                 known[key] = known.get(key, 0.0) + weight / 2
         features = judge_features(post.text, words, post.context)
-        error = _random(self.model, post.text)
+        error = make_random(self.model, post.text)
         taught = self.correction.predict(post.text, post.context) if self.correction else {}
         trust = self.correction.trust if self.correction else 0.0
         order = self.gullible and _ORDER_IN_POST.search(post.text + " " + post.context) is not None
@@ -150,6 +150,7 @@ def _spread(at: float, options: tuple[int, ...]) -> tuple[float, ...]:
     return tuple(weight / total for weight in weights)
 
 
-def _random(*parts: str) -> random.Random:
+def make_random(*parts: str) -> random.Random:
+    """Return a source of random numbers that these texts alone decide."""
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=8).digest()
     return random.Random(int.from_bytes(digest))  # noqa: S311 the draw decides no secret

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from .planting import Plant, read_plant
+
 CHAT_PATH = "/v1/chat/completions"
 ANY_PATH = "*"
 
@@ -91,6 +93,7 @@ class Script:
     burst : how many requests may come at once under that limit
     latency_seconds : how long every answer takes
     gullible : whether the model obeys instructions planted in a post
+    plant : errors that the model makes on purpose, about posts whose truth it is told
     batch_seconds : how long a batch takes at least
     batch_ends : 'completed', 'failed' (nothing answered) or 'expired' (half of it answered)
     tuning_seconds : how long a fine-tuning job takes at least
@@ -103,6 +106,7 @@ class Script:
     burst: int = 10
     latency_seconds: float = 0.0
     gullible: bool = False
+    plant: Plant | None = None
     batch_seconds: float = 0.0
     batch_ends: str = "completed"
     tuning_seconds: float = 0.0
@@ -130,7 +134,14 @@ class Script:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(stored) - known):
             raise ValueError(f"A script has no {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
-        return cls(**{**stored, "rules": tuple(_read_rule(rule) for rule in stored.get("rules", ()))})
+        plant = stored.get("plant")
+        return cls(
+            **{
+                **stored,
+                "rules": tuple(_read_rule(rule) for rule in stored.get("rules", ())),
+                "plant": None if plant is None else read_plant(plant),
+            }
+        )
 
 
 def _read_rule(stored: Mapping[str, Any]) -> Rule:

@@ -81,7 +81,13 @@ class StandIn:
         """Return the body of a completion."""
         fault = verdict.fault if verdict.fault in IN_CONTENT else None
         correction = self.tuning.models.get(question.model)
-        return answer(question, correction=correction, fault=fault, gullible=self.script.gullible)
+        return answer(
+            question,
+            correction=correction,
+            fault=fault,
+            gullible=self.script.gullible,
+            plant=self.script.plant,
+        )
 
     def is_known(self, model: str) -> bool:
         """Whether a model exists: any name does, save those of tuned models that were never made here."""
