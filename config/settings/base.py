@@ -15,6 +15,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from config.artefact_storage import describe_storage
+from config.encoder_folders import EncoderFolderError, read_encoder_folders
 from config.llm_providers import ProviderError, read_providers
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -279,6 +280,11 @@ PROLIFIC_COMPLETION_URL = read(
 try:
     LLM_PROVIDERS = read_providers(os.environ)
 except ProviderError as error:
+    raise ImproperlyConfigured(str(error)) from None
+
+try:
+    ENCODERS = read_encoder_folders(os.environ)  # transformers that can be taught here, by name
+except EncoderFolderError as error:
     raise ImproperlyConfigured(str(error)) from None
 
 SCORING_API = read("bool", "SCORING_API", True)  # off where another process, or none, is to serve it
