@@ -137,7 +137,9 @@ def _provide_posts(study: Study, source: Study, keys: Sequence[str]) -> tuple[di
     if empty := sorted(key for key, post in originals.items() if not post.text.strip()):
         raise Refused(f"Posts without a text cannot be asked about: {', '.join(empty)}.")
     texts = [post.text for post in originals.values()]
-    candidates = study.posts.filter(text__in=texts).order_by("purpose")  # of twins, the one to label counts
+    for_raters = (Post.Purpose.CALIBRATION, Post.Purpose.LABELING)
+    candidates = study.posts.filter(text__in=texts, purpose__in=for_raters)
+    candidates = candidates.order_by("purpose")  # of twins, the one to label counts
     there = {_get_content(post): post for post in candidates}
     labeled = [key for key, post in originals.items() if _is_labeled(there.get(_get_content(post)))]
     if labeled:

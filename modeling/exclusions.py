@@ -11,6 +11,8 @@ from .errors import ExclusionRefused
 from .inclusion import InclusionRule, from_settings, has_counted
 from .outdated import mark_outdated
 from .reporting.requests import renew_reports
+from .reporting.subjects import SAW_PEOPLE
+from .softlabels.services import get_rule, mark_soft_labels_outdated, select_with_people
 
 LONGEST_REASON = 300
 
@@ -83,7 +85,13 @@ def _after(enrollment: Enrollment, summary: str, reason: str, actor: Any) -> Non
         if has_counted(enrollment, from_settings(fit_run.settings))
     ]
     mark_outdated(study.fit_runs.filter(pk__in=concerned), erase_predictions=False)
-    reports = study.reports.filter(fit_run=None, created_at__gte=enrollment.finished_at)
+    held = [
+        made.pk
+        for made in select_with_people(study, since=enrollment.finished_at)
+        if has_counted(enrollment, get_rule(made))
+    ]
+    mark_soft_labels_outdated(study.soft_label_sets.filter(pk__in=held))
+    reports = study.reports.filter(kind__in=SAW_PEOPLE, created_at__gte=enrollment.finished_at)
     saw = [
         report.pk
         for report in reports.only("pk", "rule")

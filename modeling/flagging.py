@@ -19,6 +19,8 @@ from .models import QualityFlag
 from .outdated import mark_outdated
 from .participations import read_frame, read_people
 from .reporting.requests import renew_reports
+from .reporting.subjects import SAW_PEOPLE
+from .softlabels.services import get_rule, mark_soft_labels_outdated, select_with_people
 
 KIND = "flag_quality"
 OnProgress = Callable[[int, int, str], None]
@@ -97,9 +99,11 @@ def store_flags(study: Study, flags: Mapping[int, list[Flag]]) -> int:
     }
     report_rules = {
         pk: InclusionRule.from_dict(rule)
-        for pk, rule in study.reports.filter(fit_run=None).values_list("pk", "rule")
+        for pk, rule in study.reports.filter(kind__in=SAW_PEOPLE).values_list("pk", "rule")
     }
-    by_flags = {rule for rule in [*fit_rules.values(), *report_rules.values()] if rule.without_flags}
+    soft_rules = {made.pk: get_rule(made) for made in select_with_people(study)}
+    rules = [*fit_rules.values(), *report_rules.values(), *soft_rules.values()]
+    by_flags = {rule for rule in rules if rule.without_flags}
     before = {rule: _list_included(study, rule) for rule in by_flags}
     finished = Enrollment.objects.filter(pk__in=select_finished(study).values("pk")).order_by("pk")
     still_there = set(finished.select_for_update().values_list("pk", flat=True))
@@ -116,6 +120,8 @@ def store_flags(study: Study, flags: Mapping[int, list[Flag]]) -> int:
     changed = {rule for rule in by_flags if _list_included(study, rule) != before[rule]}
     fits = [pk for pk, rule in fit_rules.items() if rule in changed]
     mark_outdated(study.fit_runs.filter(pk__in=fits), erase_predictions=False)
+    held = [pk for pk, rule in soft_rules.items() if rule in changed]
+    mark_soft_labels_outdated(study.soft_label_sets.filter(pk__in=held))
     renew_reports(study.reports.filter(pk__in=[pk for pk, rule in report_rules.items() if rule in changed]))
     return sum(bool(own) for pk, own in flags.items() if pk in still_there)
 

@@ -22,6 +22,8 @@ from .export.making import ReportAside, make_archive, name_archive, store_export
 from .export.requests import EXPORT
 from .inclusion import INCLUSION, InclusionRule, from_settings
 from .models import FitRun
+from .refining import error_handlers as _errors  # noqa: F401 - their handlers are registered
+from .refining import handlers as _refinings  # noqa: F401 - their handlers are registered
 from .rehearsals import REHEARSE, find_hindrances
 from .reporting import cards, making
 from .reporting import handlers as _comparisons  # noqa: F401 - their handlers are registered
@@ -44,8 +46,11 @@ from .reports.figures.render import Drawn, render
 from .scoring import making as scoring
 from .scoring.requests import SCORE, SCORE_PIECE
 from .simulated_raters import Cast, rehearse
+from .softlabels import handlers as _soft_labels  # noqa: F401 - their handlers are registered
+from .transfer import handlers as _transfers  # noqa: F401 - their handlers are registered
 from .tuning import handlers as _tunings  # noqa: F401 - their handlers are registered
 from .tuning.usable_runs import ANNOTATOR_RUN, find_run
+from .verifying import handlers as _verifications  # noqa: F401 - their handlers are registered
 
 
 @handles(FIT)

@@ -8,10 +8,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from .artefacts import delete_file
-from .models import FitRun, FittedFile, ScoreFile, ScoreRun
+from .models import FitRun, FittedFile, ScoreFile, ScoreRun, SoftLabelSet
 
 SCRATCH = "scratch"  # begins the names of these files
-LASTING = ("fit-", "scores-")  # begin the names of files that rows need once their work is done
+# These begin the names of files that rows need once their work is done.
+LASTING = ("fit-", "scores-", "softlabels-")
 DAYS = 2  # for which work that failed or was cancelled can be taken up again
 
 
@@ -54,6 +55,8 @@ def _list_held() -> set[str]:
     """The names of files that rows need."""
     return {
         *FitRun.objects.values_list("artefact", flat=True),
+        *SoftLabelSet.objects.values_list("artefact", flat=True),
+        *SoftLabelSet.objects.exclude(counts__table=None).values_list("counts__table", flat=True),
         *FittedFile.objects.values_list("name", flat=True),
         *ScoreRun.objects.values_list("axes", flat=True),
         *ScoreFile.objects.values_list("name", flat=True),

@@ -17,7 +17,7 @@ from django.utils import translation
 from annotation import services as annotation_services
 from annotation.attention.grid import GridCheck
 from annotation.attention.number_image import NumberRiddle
-from annotation.models import Enrollment, Outcome, Rater, Step, Study
+from annotation.models import Enrollment, Outcome, Post, Rater, Step, Study
 from annotation.recruitment import Entry, build_entry_path
 from annotation.selectors import get_current_step, get_open_assignment, get_tree
 from annotation.tree import nodes
@@ -62,7 +62,10 @@ class Cast:
     def _draw_profiles(self) -> dict[str, np.ndarray]:
         """What each post carries: as its author meant it where that is noted, else drawn."""
         rng = np.random.default_rng([self.study.seed, 0])
-        posts = list(self.study.posts.order_by("pk").values_list("text", "metadata"))
+        for_raters = (Post.Purpose.LABELING, Post.Purpose.CALIBRATION)
+        posts = list(
+            self.study.posts.filter(purpose__in=for_raters).order_by("pk").values_list("text", "metadata")
+        )
         keys = self.tree.value_keys
         if not posts:  # nothing is labeled in this study
             return {}

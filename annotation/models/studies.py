@@ -196,6 +196,8 @@ class Post(models.Model):
     class Purpose(models.TextChoices):
         LABELING = "labeling", "Labeling"
         CALIBRATION = "calibration", "Calibration questionnaire"
+        CORPUS = "corpus", "Read by models only"
+        PARAPHRASE = "paraphrase", "Another post in other words, for models only"
 
     class ContextKind(models.TextChoices):
         NONE = "", "None"

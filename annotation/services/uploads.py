@@ -30,6 +30,7 @@ PREVIEW_ROWS = 500
 NAME_LENGTH = 200
 BATCH = 2_000
 TAKES_POSTS = (Study.State.DRAFT, Study.State.PILOT, Study.State.LIVE, Study.State.PAUSED)
+PURPOSES = (Post.Purpose.LABELING, Post.Purpose.CORPUS)  # what posts of a file can be for
 NEEDS_REASON = (Study.State.LIVE, Study.State.PAUSED)
 _UPLOAD_LOCK = 1908
 _ENDINGS = {"csv": "csv", "jsonl": "jsonl", "parquet": "parquet"}
@@ -39,12 +40,13 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class UploadSettings:
-    """How a file is read, what its columns mean and what is kept; `run` counts the tries to load it."""
+    """How a file is read, what its columns mean, what is kept, and what for; `run` counts the tries to load it."""
 
     layout: Layout
     columns: ColumnMap
     filters: Filters
     run: int = 0
+    purpose: str = Post.Purpose.LABELING
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -54,6 +56,7 @@ class UploadSettings:
             "source": self.columns.source,
             "filters": self.filters.to_dict(),
             "run": self.run,
+            "purpose": self.purpose,
         }
 
     @property
@@ -110,6 +113,9 @@ def get_settings(upload: PostUpload) -> UploadSettings:
         ),
         Filters.from_dict(stored["filters"]),
         stored["run"],
+        stored.get(
+            "purpose", Post.Purpose.LABELING
+        ),  # files were of posts to label before there was a choice
     )
 
 
@@ -195,16 +201,21 @@ def describe_upload(
     context_kind: str | None = None,
     source: str | None = None,
     filters: Filters | None = None,
+    purpose: str | None = None,
 ) -> PostUpload:
     """Change how a file is to be read; what is left out stays. Another layout makes the columns be guessed anew.
 
-    Raises Refused when the file is being loaded, or was.
+    Raises Refused when the file is being loaded, or was, and for a purpose that files of posts cannot have.
     """
+    if purpose is not None and purpose not in PURPOSES:
+        raise Refused(f"Posts of a file are for {' or '.join(PURPOSES)}, not for '{purpose:.20}'.")
     with transaction.atomic():
         upload = _lock(upload, PostUpload.State.MAPPING, "Its columns were named already.")
         changes: dict[str, Any] = {}
         if filters is not None:
             changes["filters"] = filters.to_dict()
+        if purpose is not None:
+            changes["purpose"] = purpose
         if context_kind is not None:
             changes["context_kind"] = context_kind
         if source is not None:
@@ -304,12 +315,14 @@ class ReadUpload:
     seen: tuple[int, int | None]
 
     def drafts(self) -> Iterator[Post]:
+        purpose = get_settings(self.upload).purpose
         self.posts.seek(0)
         for line in self.posts:
             key, text, context_kind, context_text, metadata = json.loads(line)
             yield Post(
                 study_id=self.upload.study_id,
                 key=key,
+                purpose=purpose,
                 text=text,
                 context_kind=context_kind,
                 context_text=context_text,

@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "output_price": Decimal(0),
     "batch_price_factor": Decimal("0.5"),
     "trained_on": (),
+    "reads_out_of_fold": False,
     "artefact": "",
     "artefact_sha256": "",
     "is_standin": False,
@@ -138,6 +139,7 @@ def describe(annotator: AnnotatorModel) -> dict[str, Any]:
         "uses_logprobs": annotator.uses_logprobs,
         "n_examples": len(annotator.examples),
         "n_trained_on": len(annotator.trained_on),
+        "reads_out_of_fold": annotator.reads_out_of_fold,
         "input_price": annotator.input_price,
         "output_price": annotator.output_price,
         "batch_price_factor": annotator.batch_price_factor,
@@ -186,6 +188,8 @@ def _find_faults(
         if prompt or provider:
             faults["provider"] = "A local encoder has no prompt and no provider."
         return faults
+    if wanted["reads_out_of_fold"]:
+        faults["reads_out_of_fold"] = "Only a local encoder can read out of fold."
     if provider not in installation.LLM_PROVIDERS:
         known = ", ".join(installation.LLM_PROVIDERS) or "none"
         faults["provider"] = f"This installation knows no provider '{provider:.40}'; it knows {known}."
@@ -271,4 +275,6 @@ def _hash(whole: dict[str, Any]) -> str:
             )
         },
     }
+    if whole["reads_out_of_fold"]:  # left out where it is not so: models made before keep their hash
+        deciding["reads_out_of_fold"] = True
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()

@@ -18,6 +18,7 @@ from .selecting import count_posts, find_posts, get_post_field
 FEWEST_CALLS = 20  # from which on an annotator's own calls say more than characters do
 N_LOOKED_AT = 200  # posts of which the tokens are estimated one by one
 REASON_CHARACTERS = 120  # of the reason that a codebook's reply gives for a concept
+WHY_CHARACTERS = 300  # of the one reason for all ratings of values
 
 
 def estimate_run(run: AnnotatorRun) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def _look_back(annotator: AnnotatorModel) -> dict[str, Any]:
 def _build_usual_reply(design: PromptDesign) -> str:
     ratings = [design.numbers[-1]] * design.n_ratings
     if not design.is_codebook:
-        return build_reply(design, ratings)
+        return build_reply(design, ratings, why="x" * WHY_CHARACTERS)
     reason = "x" * REASON_CHARACTERS
     return build_reply(design, ratings, reasons=dict.fromkeys(design.keys, reason), final_reason=reason)
 

@@ -39,12 +39,16 @@ def read_prompt(study: Study, purpose: str) -> PromptVersion:
     return newest
 
 
-def save_prompt(study: Study, design: PromptDesign, *, note: str = "", user: Any = None) -> PromptVersion:
+def save_prompt(
+    study: Study, design: PromptDesign, *, note: str = "", family: str | None = None, user: Any = None
+) -> PromptVersion:
     """Store a design as the next version of the study's prompt; nothing is stored where the newest has it already.
 
     Parameters
     ----------
     note : what was changed, and why
+    family : versions that grow out of one another, for whom test posts are opened once; the newest version's where it
+        is left out. Another family is another line of wording, and a version of its own whatever the words
     user : the account that did it
 
     Raises
@@ -57,7 +61,7 @@ def save_prompt(study: Study, design: PromptDesign, *, note: str = "", user: Any
         _check_values(design, get_tree(study.value_system))
     with transaction.atomic():
         newest = get_prompt(study, design.purpose)
-        prompt = _store(study, design, note=note, user=user)
+        prompt = _store(study, design, note=note, user=user, family=family)
         if prompt != newest:
             log_event(
                 study,
@@ -65,7 +69,12 @@ def save_prompt(study: Study, design: PromptDesign, *, note: str = "", user: Any
                 f"Saved version {prompt.number} of the prompt “{prompt.get_purpose_display()}”.",
                 actor=user,
                 reason=note,
-                detail={"purpose": prompt.purpose, "number": prompt.number, "digest": prompt.digest},
+                detail={
+                    "purpose": prompt.purpose,
+                    "number": prompt.number,
+                    "family": prompt.family,
+                    "digest": prompt.digest,
+                },
             )
     return prompt
 
@@ -79,19 +88,24 @@ def _find_newest(study: Study, purpose: str) -> PromptVersion | None:
     return study.prompt_versions.filter(purpose=purpose).order_by("-number").first()
 
 
-def _store(study: Study, design: PromptDesign, *, note: str, user: Any = None) -> PromptVersion:
+def _store(
+    study: Study, design: PromptDesign, *, note: str, user: Any = None, family: str | None = None
+) -> PromptVersion:
     for _ in range(MOST_TRIES - 1):
         with suppress(IntegrityError), transaction.atomic():
-            return _store_next(study, design, note, user)
-    return _store_next(study, design, note, user)
+            return _store_next(study, design, note, user, family)
+    return _store_next(study, design, note, user, family)
 
 
-def _store_next(study: Study, design: PromptDesign, note: str, user: Any) -> PromptVersion:
+def _store_next(
+    study: Study, design: PromptDesign, note: str, user: Any, family: str | None
+) -> PromptVersion:
     """Store a version under the next number. Raises IntegrityError when that was taken in the same instant."""
     newest = _find_newest(study, design.purpose)
-    if newest and newest.digest == design.digest():
+    if newest and newest.digest == design.digest() and family in (None, newest.family):
         return newest
     prompt = _draft(study, design, note, user, newest)
+    prompt.family = family or prompt.family
     prompt.save(force_insert=True)
     return prompt
 
@@ -99,10 +113,12 @@ def _store_next(study: Study, design: PromptDesign, note: str, user: Any) -> Pro
 def _draft(
     study: Study, design: PromptDesign, note: str, user: Any, newest: PromptVersion | None
 ) -> PromptVersion:
+    inherited = {"family": newest.family} if newest else {}
     return PromptVersion(
         study=study,
         purpose=design.purpose,
         number=newest.number + 1 if newest else 1,
+        **inherited,
         content=design.to_dict(),
         digest=design.digest(),
         note=note,

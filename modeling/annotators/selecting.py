@@ -1,4 +1,4 @@
-"""Which posts a run reads: posts of the study, chosen ones, or the feed posts a curation still holds."""
+"""Which posts a run reads: those of the study, its corpus, chosen ones, or the feed posts a curation still holds."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from annotation.models import Post, Study
 from modeling.models import AnnotatorRun, FeedPost, ModelReading
 from modeling.prompts.rendering import PostText
 
-ALL, CHOSEN, STILL_IN = "study", "chosen", "feed"
+ALL, CHOSEN, STILL_IN, CORPUS = "study", "chosen", "feed", "corpus"
 AT_ONCE = 500  # posts read from the database together
 _COLUMNS = ("pk", "text", "context_kind", "context_text")
 
@@ -18,6 +18,11 @@ _COLUMNS = ("pk", "text", "context_kind", "context_text")
 def study_posts(study: Study) -> dict[str, Any]:
     """Select every post of the study that people label, as of the moment the run comes to it."""
     return {"posts": ALL, "study": study.pk}
+
+
+def corpus_posts(study: Study) -> dict[str, Any]:
+    """Select every post of the study that models alone read, as of the moment the run comes to it."""
+    return {"posts": CORPUS, "study": study.pk}
 
 
 def first_posts(study: Study, number: int) -> dict[str, Any]:
@@ -52,10 +57,12 @@ def find_posts(run: AnnotatorRun) -> QuerySet[Post] | QuerySet[FeedPost]:
         rows = rows.filter(dropped_at="")
     elif kind == ALL and not run.curation_id:
         rows = rows.filter(purpose=Post.Purpose.LABELING)
+    elif kind == CORPUS and not run.curation_id:
+        rows = rows.filter(purpose=Post.Purpose.CORPUS)
     else:
         raise ValueError(
             f"Run {run.pk} has no selection of posts that can be read: {run.selection!r:.100}. Make it with "
-            "study_posts, chosen_posts or, for a curation, feed_posts."
+            "study_posts, corpus_posts, chosen_posts or, for a curation, feed_posts."
         )
     return rows.exclude(text="").order_by("pk")
 

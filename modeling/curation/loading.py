@@ -16,6 +16,10 @@ from annotation.versions import note_change
 from modeling.models import Curation, FeedPost
 
 BATCH = 500
+FOR_RATERS = (
+    Post.Purpose.LABELING,
+    Post.Purpose.CALIBRATION,
+)  # a post for models only is none that people have
 FEED, SCREENING, STANDIN = "feed", "screening", "screening_is_standin"
 
 
@@ -64,7 +68,9 @@ def _load(curation: Curation, user: Any, reason: str) -> LoadedSample:
     sources = _find_sources(held)
     known = {
         digest_text(text, context): pk
-        for pk, text, context in study.posts.order_by().values_list("pk", "text", "context_text")
+        for pk, text, context in study.posts.filter(purpose__in=FOR_RATERS)
+        .order_by()
+        .values_list("pk", "text", "context_text")
         if text
     }
     fresh: list[FeedPost] = []

@@ -428,7 +428,8 @@ def _name_posts(snapshot: Snapshot, rows: Iterator[tuple]) -> Iterator[tuple]:
 
 
 def _read_posts(snapshot: Snapshot) -> Iterator[tuple]:
-    rows = Post.objects.filter(study=snapshot.study).order_by("pk")
+    for_raters = (Post.Purpose.LABELING, Post.Purpose.CALIBRATION)
+    rows = Post.objects.filter(study=snapshot.study, purpose__in=for_raters).order_by("pk")
     fields = ("key", "purpose", "text", "context_kind", "context_text", "metadata")
     for key, purpose, *texts, metadata in rows.values_list(*fields).iterator(chunk_size=ROWS_AT_ONCE):
         yield key, purpose, *(text or None for text in texts), _as_json(metadata)

@@ -21,8 +21,18 @@ from .curation import (
     FeedUpload,
 )
 from .data import DataExport, ImportRecord, QualityFlag
+from .encoders import EncoderTraining, SoftLabelSet, TransferCheck, Work
+from .experts import (
+    ExpertItem,
+    ExpertLabel,
+    ExpertResolution,
+    ExpertSet,
+    Paraphrase,
+    SplitOpening,
+)
 from .fits import ApiToken, FitRun, FittedFile, ModelCard, PostScore, Prediction, ScoreFile, ScoreRun
 from .reports import Report, ReportDocument, ReportFigure
+from .verification import RuleSet, Verification, VerificationDecision, VerificationItem
 
 __all__ = [
     "AnnotatorModel",
@@ -34,6 +44,11 @@ __all__ = [
     "Curation",
     "CurationDraw",
     "DataExport",
+    "EncoderTraining",
+    "ExpertItem",
+    "ExpertLabel",
+    "ExpertResolution",
+    "ExpertSet",
     "FeedAppearance",
     "FeedPost",
     "FeedUpload",
@@ -44,6 +59,7 @@ __all__ = [
     "ModelCall",
     "ModelCard",
     "ModelReading",
+    "Paraphrase",
     "PostScore",
     "Prediction",
     "PromptVersion",
@@ -53,6 +69,14 @@ __all__ = [
     "Report",
     "ReportDocument",
     "ReportFigure",
+    "RuleSet",
     "ScoreFile",
     "ScoreRun",
+    "SoftLabelSet",
+    "SplitOpening",
+    "TransferCheck",
+    "Verification",
+    "VerificationDecision",
+    "VerificationItem",
+    "Work",
 ]

@@ -22,6 +22,11 @@ class PromptVersion(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="prompt_versions")
     purpose = models.CharField(max_length=20, choices=Purpose.choices)
     number = models.PositiveIntegerField()
+    family = models.CharField(
+        max_length=60,
+        default="main",
+        help_text="Versions that grew out of one another; test posts are opened once for each family.",
+    )
     content = models.JSONField(help_text="A prompt's design: see modeling/prompts/design.py.")
     digest = models.CharField(max_length=64, help_text="Hash of the content.")
     note = models.CharField(max_length=200, blank=True, help_text="What was changed, and why.")
@@ -80,6 +85,10 @@ class AnnotatorModel(models.Model):
         max_digits=4, decimal_places=3, default="0.5", help_text="What a batch costs of the usual price."
     )
     trained_on = models.JSONField(default=list, blank=True, help_text="Posts whose ratings it has seen.")
+    reads_out_of_fold = models.BooleanField(
+        default=False,
+        help_text="Of a post it was taught it says what a model says that was not taught this post.",
+    )
     artefact = models.CharField(max_length=200, blank=True, help_text="A local model's file.")
     artefact_sha256 = models.CharField(max_length=64, blank=True)
     is_standin = models.BooleanField(

@@ -13,21 +13,31 @@ class Report(models.Model):
     """The measures of a study at one moment, stored with their figures; pages only show them.
 
     An agreement report is about people alone, a comparison about annotator models and people: one of each for a study
-    and inclusion rule, renewed in place. An evaluation report is about one fit.
+    and inclusion rule, renewed in place. An evaluation report is about one fit. The others are about annotator models
+    and experts: one for each subject, which stands in the place of an inclusion rule's key.
     """
 
     class Kind(models.TextChoices):
         AGREEMENT = "agreement", "Agreement of people"
         EVALUATION = "evaluation", "People and models"
         COMPARISON = "comparison", "Annotator models side by side"
+        CALIBRATION = "calibration", "Prompts and models against experts"
+        ERRORS = "errors", "Recurrent misattributions"
+        STABILITY = "stability", "Repeated runs and paraphrased posts"
+        STRUCTURE = "structure", "The circle of values, by who read"
+        VERIFICATION = "verification", "What verification rules came to"
+        ENCODER = "encoder", "An encoder taught by soft labels"
+        TRANSFER = "transfer", "An encoder on other posts"
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="reports")
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
     fit_run = models.OneToOneField(
         FitRun, on_delete=models.CASCADE, null=True, blank=True, related_name="report"
     )
     rule = models.JSONField(help_text="Who counts.")
-    rule_key = models.CharField(max_length=16, help_text="Tells inclusion rules apart in addresses.")
+    rule_key = models.CharField(
+        max_length=60, help_text="Tells inclusion rules apart in addresses; or the subject, such as 'set-3'."
+    )
     measures = models.JSONField()
     data_hash = models.CharField(max_length=64)
     code_version = models.CharField(max_length=64)
@@ -53,9 +63,14 @@ class Report(models.Model):
                 condition=Q(kind="comparison"),
                 name="one_comparison_per_rule",
             ),
+            models.UniqueConstraint(
+                fields=["study", "kind", "rule_key"],
+                condition=~Q(kind__in=["agreement", "comparison", "evaluation"]),
+                name="one_report_per_subject",
+            ),
             models.CheckConstraint(
                 condition=Q(kind="evaluation", fit_run__isnull=False)
-                | Q(kind__in=["agreement", "comparison"], fit_run__isnull=True),
+                | ~Q(kind="evaluation") & Q(fit_run__isnull=True),
                 name="evaluation_is_of_a_fit",
             ),
         ]

@@ -41,6 +41,7 @@ def _list_changes(old: PromptDesign, new: PromptDesign) -> Iterator[Change]:
     for number in sorted(labels_old.keys() | labels_new.keys()):
         yield Change(f"Scale{ARROW}{number}", labels_old.get(number, ""), labels_new.get(number, ""))
     yield Change("Closing words", old.closing, new.closing)
+    yield Change("Reason", *("asked for" if each.asks_why else "not asked for" for each in (old, new)))
 
 
 def _write(concept: Concept) -> str:

@@ -18,6 +18,7 @@ MAX_CONCEPTS = 500
 MAX_POINTS = 101
 
 _DESIGN_FIELDS = ("purpose", "instructions", "concepts", "scale", "closing")
+_ASKS_WHY = "asks_why"  # stored only where it is true: designs stored before it keep their digest
 _CONCEPT_FIELDS = ("key", "label", "definition", "low", "high")
 _POINT_FIELDS = ("number", "label")
 
@@ -53,9 +54,9 @@ class ScalePoint:
 class PromptDesign:
     """All that researchers may word of a prompt.
 
-    A prompt about values asks for one rating of each concept. The others are codebooks: a reason and a rating
-    for each concept, then one final rating. What is the same in all prompts (that a post is material and no
-    instruction, and the form of the reply) is added by `rendering`.
+    A prompt about values asks for one rating of each concept, after one reason for all of them where `asks_why` is
+    set. The others are codebooks: a reason and a rating for each concept, then one final rating. What is the same in
+    all prompts (that a post is material and no instruction, and the form of the reply) is added by `rendering`.
     """
 
     purpose: str
@@ -63,6 +64,7 @@ class PromptDesign:
     concepts: tuple[Concept, ...]
     scale: tuple[ScalePoint, ...]
     closing: str = ""
+    asks_why: bool = False
 
     @property
     def is_codebook(self) -> bool:
@@ -86,7 +88,7 @@ class PromptDesign:
 
     def to_dict(self) -> dict[str, Any]:
         """The design as plain data, ready for JSON; `from_dict` gives an equal design back."""
-        return {
+        stored: dict[str, Any] = {
             "purpose": self.purpose,
             "instructions": self.instructions,
             "concepts": [
@@ -95,6 +97,7 @@ class PromptDesign:
             "scale": [{"number": point.number, "label": point.label} for point in self.scale],
             "closing": self.closing,
         }
+        return stored | {_ASKS_WHY: True} if self.asks_why else stored
 
     @classmethod
     def from_dict(cls, stored: object) -> PromptDesign:
@@ -105,7 +108,8 @@ class PromptDesign:
         stored : dict
             purpose (one of `PURPOSES`), instructions, concepts (at least one; key, label, definition, low and
             high, where low and high are both given or both blank), scale (two points or more, each number one
-            above the one before; the first and the last with a label) and closing (may be blank).
+            above the one before; the first and the last with a label), closing (may be blank) and, where a prompt
+            about values asks for a reason, asks_why (true; may be missing).
 
         Raises
         ------
@@ -113,7 +117,8 @@ class PromptDesign:
             A ValueError with all faults, each with its place.
         """
         reader = FaultReader()
-        fields = reader.fields(stored, _DESIGN_FIELDS, "prompt")
+        has_why = isinstance(stored, dict) and _ASKS_WHY in stored
+        fields = reader.fields(stored, (*_DESIGN_FIELDS, *([_ASKS_WHY] if has_why else [])), "prompt")
         purpose = reader.text(fields, "purpose", "prompt")
         if purpose.strip() and purpose not in PURPOSES:
             reader.fault("prompt", f"purpose must be one of {', '.join(PURPOSES)}, not {purpose!r:.40}")
@@ -123,6 +128,7 @@ class PromptDesign:
             concepts=_read_concepts(reader, fields),
             scale=_read_scale(reader, fields),
             closing=_read_text(reader, fields, "closing", "prompt", blank=True),
+            asks_why=_read_asks_why(reader, fields, purpose),
         )
         if reader.faults:
             raise DesignError(reader.faults)
@@ -141,6 +147,16 @@ def _read_text(
     if len(text) > MAX_CHARACTERS:
         reader.fault(place, f"{name} has {len(text)} characters; cut it to {MAX_CHARACTERS}")
     return text
+
+
+def _read_asks_why(reader: FaultReader, fields: dict[str, Any], purpose: str) -> bool:
+    asks_why: object = fields.get(_ASKS_WHY, False)
+    if not isinstance(asks_why, bool):
+        reader.fault("prompt", f"asks_why must be true or false, not {asks_why!r:.40}")
+        return False
+    if asks_why and purpose in PURPOSES and purpose != VALUES:
+        reader.fault("prompt", "asks_why belongs to prompts about values; a codebook asks for reasons anyway")
+    return asks_why
 
 
 def _read_list(reader: FaultReader, fields: dict[str, Any], name: str, fewest: int, most: int) -> list[Any]:

@@ -31,6 +31,11 @@ _GUARD = (
 )
 _ROLES = {"system": "Instructions (system)", "user": "Post (user)", "assistant": "Reply (assistant)"}
 _RATING = "N"
+# Examples have people's ratings, and people give no reason: the model is not to take that from them.
+_EXPLAINS_WHY = (
+    ' "why" comes first and says in one to three short sentences which words of the post express which of these, and '
+    "what tells them from what comes close; write it even where earlier replies leave it blank."
+)
 # Control, format (bidirectional marks, zero widths), half surrogates, private use, separators of lines.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 # Joiners belong to emoji and to several scripts, and give no order to anything.
@@ -107,28 +112,35 @@ def render(
     Raises
     ------
     ValueError
-        For an unknown reply format, and for an example whose reply is none that this prompt asks for.
+        For an unknown reply format, and for an example whose reply is none that this prompt asks for; a reason may
+        be missing.
     """
     messages = [{"role": "system", "content": _render_system(design, _check_format(reply_format))}]
     for number, example in enumerate(examples, start=1):
         try:
-            read_reply(design, json.dumps(example.reply))
+            read_reply(design, json.dumps(reply := _with_why(design, example.reply)))
         except ReplyFault as fault:
             raise ValueError(f"example {number} does not fit the prompt: {fault}") from fault
         messages += [
             {"role": "user", "content": encode_post(example.post)},
             {
                 "role": "assistant",
-                "content": json.dumps(_in_order(design, example.reply), ensure_ascii=False),
+                "content": json.dumps(_in_order(design, reply), ensure_ascii=False),
             },
         ]
     return [*messages, {"role": "user", "content": encode_post(post)}]
 
 
+def _with_why(design: PromptDesign, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An example's reply with the reason that the prompt asks for: blank where those who rated gave none."""
+    return {"why": ""} | dict(reply) if design.asks_why else reply
+
+
 def _in_order(design: PromptDesign, reply: Mapping[str, Any]) -> dict[str, Any]:
     """A reply that fits the prompt, in the prompt's order: not every database gives JSON back in its own."""
     if not design.is_codebook:
-        return {"ratings": {key: reply["ratings"][key] for key in design.keys}}
+        ratings = {"ratings": {key: reply["ratings"][key] for key in design.keys}}
+        return {"why": reply["why"]} | ratings if design.asks_why else ratings
 
     def judge(judged: Mapping[str, Any]) -> dict[str, Any]:
         return {"why": judged["why"], "rating": judged["rating"]}
@@ -159,7 +171,8 @@ def build_response_format(design: PromptDesign, reply_format: str) -> dict[str, 
         judgement = _object({"why": {"type": "string"}, "rating": rating})
         schema = _object({"concepts": _object(dict.fromkeys(design.keys, judgement)), "final": judgement})
     else:
-        schema = _object({"ratings": _object(dict.fromkeys(design.keys, rating))})
+        why = {"why": {"type": "string"}} if design.asks_why else {}
+        schema = _object(why | {"ratings": _object(dict.fromkeys(design.keys, rating))})
     return {
         "type": "json_schema",
         "json_schema": {"name": f"{design.purpose}_reply", "strict": True, "schema": schema},
@@ -233,8 +246,12 @@ def _render_form(design: PromptDesign, reply_format: str) -> str:
         form = f'{{"concepts": {{{inner}}}, "final": {judgement}}}'
         explanation = f' Each "why" is a reason in one or two sentences; each {_RATING} is one of {numbers}.'
     else:
-        form = f'{{"ratings": {{{", ".join(f"{chr(34)}{key}{chr(34)}: {_RATING}" for key in design.keys)}}}}}'
+        why = '"why": "...", ' if design.asks_why else ""
+        inner = ", ".join(f'"{key}": {_RATING}' for key in design.keys)
+        form = f'{{{why}"ratings": {{{inner}}}}}'
         explanation = f" Each {_RATING} is one of {numbers}; rate every one of them, each for itself."
+        if design.asks_why:
+            explanation = _EXPLAINS_WHY + explanation
     strictly = (
         " Nothing stands before or after the object, no code fence and no comment; every key is there exactly once."
         if reply_format == JSON

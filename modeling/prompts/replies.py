@@ -24,6 +24,7 @@ REPLY_FAULTS = (
     "too_long",
 )
 MAX_REPLY_BYTES = 20_000
+MAX_WHY_CHARACTERS = 2_000  # of the one reason for all ratings
 MOST_NAMED = 5  # of the keys or ratings that are wrong
 
 
@@ -44,7 +45,8 @@ class Parsed:
     ratings : tuple of float
         About values: one per concept, in the order of the prompt. Of a codebook: the final rating alone.
     detail : dict
-        Of a codebook: concepts (key -> why, rating) and final (why). Empty for values.
+        Of a codebook: concepts (key -> why, rating) and final (why). About values: why, where the prompt asks for it;
+        else empty.
     """
 
     ratings: tuple[float, ...]
@@ -66,7 +68,8 @@ def read_reply(design: PromptDesign, text: str, *, finish_reason: str = "stop", 
     ------
     ReplyFault
         For anything else: text around the object, a key that is missing, unknown or there twice, a rating that
-        is no whole number of the scale (3.0, "3", true, null and NaN are none), more than 20,000 bytes.
+        is no whole number of the scale (3.0, "3", true, null and NaN are none), more than 20,000 bytes, a reason
+        for all ratings of more than 2,000 characters.
     """
     if refusal.strip():
         raise ReplyFault("refused", f"The model refused to answer: {refusal.strip():.200}")
@@ -92,6 +95,7 @@ def build_reply(
     concept_ratings: Mapping[str, float] | None = None,
     reasons: Mapping[str, str] | None = None,
     final_reason: str = "",
+    why: str = "",
 ) -> str:
     """Write the JSON that a perfect model would send; `read_reply` gives these ratings back.
 
@@ -100,6 +104,7 @@ def build_reply(
     ratings : shape (n_concepts,), or (1,) for a codebook: whole numbers of the scale
     concept_ratings : of a codebook, by key; a concept that is left out is rated as the whole
     reasons, final_reason : a codebook's reasons, by key and for the final rating; blank where left out
+    why : the reason for all ratings of values, where the prompt asks for one; may be blank
 
     Raises
     ------
@@ -113,6 +118,7 @@ def build_reply(
             concept_ratings=concept_ratings,
             reasons=reasons,
             final_reason=final_reason,
+            why=why,
         ),
         ensure_ascii=False,
     )
@@ -125,6 +131,7 @@ def build_reply_data(
     concept_ratings: Mapping[str, float] | None = None,
     reasons: Mapping[str, str] | None = None,
     final_reason: str = "",
+    why: str = "",
 ) -> dict[str, Any]:
     """Return the same as `build_reply` as plain data: the reply of an `Example`."""
     if len(ratings) != design.n_ratings:
@@ -135,7 +142,8 @@ def build_reply_data(
     if unknown:
         raise ValueError(f"the prompt has no concept {unknown[0]!r:.40}; it has {', '.join(design.keys)}")
     if not design.is_codebook:
-        return {"ratings": dict(zip(design.keys, numbers, strict=True))}
+        rated = {"ratings": dict(zip(design.keys, numbers, strict=True))}
+        return {"why": why} | rated if design.asks_why else rated
     return {
         "concepts": {
             key: {
@@ -234,11 +242,22 @@ def _check_ratings(design: PromptDesign, ratings: Mapping[str, object]) -> None:
 
 
 def _read_values(design: PromptDesign, reply: object) -> Parsed:
-    ratings = _check_object(
-        _check_object(reply, ("ratings",), "The reply")["ratings"], design.keys, '"ratings"'
-    )
+    fields = _check_object(reply, ("why", "ratings") if design.asks_why else ("ratings",), "The reply")
+    ratings = _check_object(fields["ratings"], design.keys, '"ratings"')
     _check_ratings(design, ratings)
-    return Parsed(tuple(float(ratings[key]) for key in design.keys))
+    detail = {"why": _check_why(fields["why"])} if design.asks_why else {}
+    return Parsed(tuple(float(ratings[key]) for key in design.keys), detail)
+
+
+def _check_why(why: object) -> str:
+    if not isinstance(why, str):
+        raise ReplyFault("wrong_shape", 'The "why" of the reply must be text.')
+    if len(why) > MAX_WHY_CHARACTERS:
+        raise ReplyFault(
+            "too_long",
+            f'The "why" of the reply has {len(why):,} characters, more than the {MAX_WHY_CHARACTERS:,} allowed.',
+        )
+    return _storable(why)
 
 
 def _read_codebook(design: PromptDesign, reply: object) -> Parsed:

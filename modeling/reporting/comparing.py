@@ -63,7 +63,9 @@ def build_comparison_data(
             continue
         key, run = candidate.name, candidate.run
         scores[key] = _place(ids, *load_vectors(run), n_values=len(table.value_keys))
-        trained_on[key] = np.isin(ids, np.array(candidate.annotator.trained_on, dtype=np.int64))
+        # A post that is read out of fold is read by a model that was not taught it.
+        taught = () if candidate.annotator.reads_out_of_fold else candidate.annotator.trained_on
+        trained_on[key] = np.isin(ids, np.array(taught, dtype=np.int64))
         readers[key], latencies[key] = _describe_run(candidate.annotator, run)
     return ComparisonData(
         **rating_table(study, table),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from annotation.models import Study
+from modeling.annotators.selecting import CORPUS
 from modeling.models import AnnotatorModel, AnnotatorRun, PromptVersion, Report
 from modeling.tuning.usable_runs import list_runs
 
@@ -24,7 +25,8 @@ def list_candidates(study: Study) -> list[Candidate]:
     """Return every version of a study's annotator models that reads values and is not retired, oldest first."""
     runs: dict[int, AnnotatorRun] = {}
     for run in list_runs(study):
-        runs.setdefault(run.annotator_id, run)
+        if run.selection.get("posts") != CORPUS:  # of these posts people say nothing
+            runs.setdefault(run.annotator_id, run)
     annotators = study.annotators.filter(retired_at=None).order_by("created_at", "pk")
     of_codebooks = annotators.filter(prompt__isnull=False).exclude(
         prompt__purpose=PromptVersion.Purpose.VALUES

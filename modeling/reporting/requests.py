@@ -17,6 +17,8 @@ from modeling.inclusion import DEFAULT, InclusionRule, describe, select
 from modeling.models import AnnotatorRun, FitRun, Report
 from modeling.tuning.usable_runs import as_fit_settings
 
+from .subjects import request_report
+
 AGREEMENT, FIT, EVALUATE, REFIT, DOCUMENT = "agreement", "fit", "evaluate", "refit", "document"
 FIT_UNIT = "fit_unit"  # a part of a fit
 CARD = "card"
@@ -26,6 +28,10 @@ DEFAULT_KEY = "default"
 HELD_OUT_KEY = "h-"  # before the key of a rule: the comparison on held-out posts alone
 DISPUTED = "disputed_posts"  # the figure that shows single ratings
 LIVE_EVERY = timedelta(minutes=5)
+BY_RULE = (
+    Report.Kind.AGREEMENT,
+    Report.Kind.EVALUATION,
+)  # whose key is that of an inclusion rule and nothing else
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ def find_rule(study: Study, rule_key: str) -> InclusionRule:
     """Return the rule of this name. Raises LookupError when the study has no report by such a rule."""
     if rule_key == DEFAULT_KEY:
         return DEFAULT
-    reports = study.reports.exclude(kind=Report.Kind.COMPARISON)  # their keys say which posts, too
+    reports = study.reports.filter(kind__in=BY_RULE)
     stored = reports.filter(rule_key=rule_key).values_list("rule", flat=True).first()
     if stored is None:
         raise LookupError(f"study '{study.slug}' has no report by the rule '{rule_key}'")
@@ -58,7 +64,7 @@ def find_rule(study: Study, rule_key: str) -> InclusionRule:
 def list_rules(study: Study) -> list[RuleChoice]:
     """Return the rules by which the study has reports, the usual one first, else newest first."""
     choices: dict[str, RuleChoice] = {}
-    reports = study.reports.exclude(kind=Report.Kind.COMPARISON)
+    reports = study.reports.filter(kind__in=BY_RULE)
     for key, rule, created_at in reports.values_list("rule_key", "rule", "created_at"):
         if key not in choices:
             choices[key] = RuleChoice(key, describe(InclusionRule.from_dict(rule)), created_at)
@@ -188,7 +194,7 @@ def count_since(study: Study, report: Report | None) -> int:
 def renew_reports(reports: QuerySet[Report]) -> None:
     """Mark reports as outdated, inside the caller's transaction, and have them made anew.
 
-    An evaluation is made anew with its fit, when someone asks for one.
+    An evaluation is made anew with its fit, an encoder's report with the encoder, when someone asks for one.
     """
     concerned = list(reports.select_related("study"))
     Report.objects.filter(pk__in=[report.pk for report in concerned], outdated_at=None).update(
@@ -202,3 +208,5 @@ def renew_reports(reports: QuerySet[Report]) -> None:
             request_comparison(
                 report.study, rule, holdout_only=report.rule_key == key_of_comparison(key_of(rule), True)
             )
+        elif report.kind == Report.Kind.STRUCTURE:
+            request_report(report.study, report.kind, report.rule_key)

@@ -1,4 +1,4 @@
-"""The local annotator model: the words of a post and one linear form per value, taught the consensus set."""
+"""Local annotator models: taught the consensus set as one linear form per value, or taught distributions."""
 
 import functools
 from collections.abc import Sequence
@@ -6,7 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from annotation.selectors import get_tree
 from modeling.artefacts import load_arrays
+from modeling.encoders import files
+from modeling.encoders.base import Encoder
 from modeling.errors import ArtefactDamaged
 from modeling.estimators import reader
 from modeling.estimators.consensus import build_text_regressor
@@ -64,12 +67,45 @@ def read_texts(annotator: AnnotatorModel, texts: Sequence[str]) -> Floats:
         raise ValueError(f"{annotator} is no local encoder; its provider must be asked")
     if not len(texts):
         return np.empty((0, len(annotator.study.value_keys)))
-    return _open(annotator.artefact, annotator.artefact_sha256).read(list(texts))
+    return read_distributions(annotator, texts)[0]
+
+
+def read_distributions(annotator: AnnotatorModel, texts: Sequence[str]) -> tuple[Floats, Floats | None]:
+    """Return what a local encoder says of texts, and how sure it is.
+
+    Returns
+    -------
+    ratings : ndarray of shape (n_texts, n_values)
+        The mean of the distribution, where the encoder was taught distributions.
+    distributions : ndarray of shape (n_texts, n_values, n_points), or None
+        Over the points of the study's scale, lowest first; None of an encoder that was taught ratings.
+
+    Raises as `read_texts`; ArtefactDamaged too when the file is of other values or another scale than the study's.
+    """
+    if annotator.kind != AnnotatorModel.Kind.ENCODER:
+        raise ValueError(f"{annotator} is no local encoder; its provider must be asked")
+    study = annotator.study
+    opened = _open(annotator.artefact, annotator.artefact_sha256)
+    if isinstance(opened, reader.TextReader):
+        ratings = opened.read(list(texts)) if len(texts) else np.empty((0, len(study.value_keys)))
+        return ratings, None
+    points = np.array(get_tree(study.value_system).scale.levels, dtype=np.float64)
+    shape = (len(texts), len(study.value_keys), len(points))
+    if not len(texts):
+        return np.empty(shape[:2]), np.empty(shape)
+    said = np.asarray(opened.predict(list(texts)), dtype=np.float64)
+    if said.shape != shape:
+        raise ArtefactDamaged(
+            f"The file {annotator.artefact} holds an encoder of {said.shape[1]} values on {said.shape[2]} points; the "
+            f"study has {shape[1]} values on {shape[2]} points."
+        )
+    return said @ points, said
 
 
 @functools.lru_cache(maxsize=IN_MEMORY)
-def _open(name: str, digest: str) -> reader.TextReader:
+def _open(name: str, digest: str) -> reader.TextReader | Encoder:
+    arrays = load_arrays(name, digest)
     try:
-        return reader.unpack(load_arrays(name, digest))
+        return files.unpack(arrays) if "format" in arrays else reader.unpack(arrays)
     except ValueError as error:
         raise ArtefactDamaged(f"The file {name} is no local encoder: {error}.") from error

@@ -34,13 +34,18 @@ def load_given(run: AnnotatorRun, post_ids: Sequence[int]) -> GivenReadings:
         if pk in place:
             given[post] = ratings[place[pk]]
     is_standin = run.is_standin or annotator.is_standin
+    seen = np.isin(np.asarray(post_ids, dtype=np.int64), np.asarray(annotator.trained_on, dtype=np.int64))
+    notes = [STANDIN_NOTE] if is_standin else []
+    if annotator.reads_out_of_fold and seen.any():
+        notes.append(
+            f"The annotator model was taught {int(seen.sum())} of these posts and reads each of them out of fold: by a "
+            "model that was not taught this post."
+        )
     return GivenReadings(
         name=name_consensus(annotator, is_standin=is_standin),
         ratings=given,
-        taught=np.isin(
-            np.asarray(post_ids, dtype=np.int64), np.asarray(annotator.trained_on, dtype=np.int64)
-        ),
-        notes=(STANDIN_NOTE,) if is_standin else (),
+        taught=seen & (not annotator.reads_out_of_fold),
+        notes=tuple(notes),
     )
 
 

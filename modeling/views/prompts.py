@@ -17,9 +17,10 @@ from annotation.permissions import Deed, get_study, may
 from modeling.annotators.prompts import get_design, read_prompt, save_prompt
 from modeling.models import PromptVersion
 from modeling.prompts.changes import compare_designs
-from modeling.prompts.design import MAX_CHARACTERS, PURPOSES, DesignError, PromptDesign
+from modeling.prompts.design import MAX_CHARACTERS, PURPOSES, VALUES, DesignError, PromptDesign
 from modeling.prompts.rendering import PostText, build_response_format
 from modeling.prompts.rendering import render as render_prompt
+from modeling.refining.notes import Wording, draft_wording
 
 LEADS = {
     "values": "Asks how much a post reflects each of the study’s values, all of them in one reply.",
@@ -61,6 +62,19 @@ class PromptForm(forms.Form):
         required=False,
         help_text="What stands after the scale. May be empty.",
     )
+    asks_why = forms.BooleanField(
+        label="Ask for a reason",
+        required=False,
+        help_text="Before the ratings the model says in a few sentences why. The pages on errors show it; each reply "
+        "becomes longer, and costs more.",
+    )
+    family = forms.CharField(
+        label="Family",
+        required=False,
+        max_length=60,
+        help_text="Versions that grow out of one another. Test posts are opened once for each family; another "
+        "name begins a new line of wording. Empty: as it is.",
+    )
     note = forms.CharField(
         label="What you changed, and why",
         required=False,
@@ -75,18 +89,27 @@ class PromptForm(forms.Form):
     )
     base = forms.IntegerField(widget=forms.HiddenInput)
 
-    def __init__(self, prompt: PromptVersion, example: int, data: Any = None) -> None:
+    def __init__(
+        self, prompt: PromptVersion, example: int, data: Any = None, wording: Wording | None = None
+    ) -> None:
         self.design = get_design(prompt)
         self.newest = prompt.number
         super().__init__(
             data,
             initial={
                 "instructions": self.design.instructions,
-                "closing": self.design.closing,
+                "closing": wording.closing if wording else self.design.closing,
+                "asks_why": self.design.asks_why,
+                "family": prompt.family,
+                "note": wording.note if wording else "",
                 "base": prompt.number,
                 "example": example,
             },
         )
+        if (
+            self.design.is_codebook
+        ):  # which asks for reasons anyway, and whose readings no experts are asked about
+            del self.fields["asks_why"], self.fields["family"]
         for number, concept in enumerate(self.design.concepts):
             self._add_text(f"label_{number}", "Name", concept.label, "As the model reads it.")
             self._add_text(
@@ -164,6 +187,7 @@ class PromptForm(forms.Form):
             concepts=concepts,
             scale=scale,
             closing=given["closing"],
+            asks_why=given.get("asks_why", False),
         )
 
 
@@ -226,14 +250,18 @@ def edit_prompt(request: HttpRequest, slug: str, purpose: str) -> HttpResponse:
     study = get_study(request.user, slug, Deed.SET_UP)
     newest = _get_newest(study, purpose)
     if request.method != "POST":
-        form = PromptForm(newest, 1)
-        return _render_form(request, study, newest, form, form.design)
+        wording = _draft(request, study, newest)
+        form = PromptForm(newest, 1, wording=wording)
+        return _render_form(request, study, newest, form, form.design, wording=wording)
     form = PromptForm(newest, 1, request.POST)
     if not form.is_valid():
         return _render_form(request, study, newest, form, form.design, status=422)
     if PREVIEW in request.POST:
         return _render_form(request, study, newest, form, form.worded, is_preview=True)
-    prompt = save_prompt(study, form.worded, note=form.cleaned_data["note"], user=request.user)
+    given = form.cleaned_data
+    prompt = save_prompt(
+        study, form.worded, note=given["note"], family=given.get("family") or None, user=request.user
+    )
     if prompt.number == newest.number:
         messages.info(request, f"Nothing was changed: version {newest.number} has these very words.")
         return redirect("modeling:prompt_edit", study.slug, purpose)
@@ -241,6 +269,16 @@ def edit_prompt(request: HttpRequest, slug: str, purpose: str) -> HttpResponse:
         request, f"Saved as version {prompt.number}. Annotator models keep the version they were made with."
     )
     return redirect("modeling:prompt", study.slug, purpose, prompt.number)
+
+
+def _draft(request: HttpRequest, study: Study, newest: PromptVersion) -> Wording | None:
+    """Return what the version begins with that is to answer the errors of a run, where the address names one."""
+    named = [request.GET.get(name, "") for name in ("set", "run")]
+    if newest.purpose != VALUES or not all(
+        number.isascii() and number.isdigit() and len(number) < 10 for number in named
+    ):
+        return None
+    return draft_wording(study, newest, int(named[0]), int(named[1]))
 
 
 def _get_newest(study: Study, purpose: str) -> PromptVersion:
@@ -260,6 +298,7 @@ def _render_form(
     shown: PromptDesign,
     *,
     is_preview: bool = False,
+    wording: Wording | None = None,
     status: int = 200,
 ) -> HttpResponse:
     example = form["example"].value()
@@ -269,6 +308,7 @@ def _render_form(
         "form": form,
         "lead": LEADS[newest.purpose],
         "is_preview": is_preview,
+        "wording": wording,
         **_read_with_example(study, shown, str(example)),
     }
     if is_preview:

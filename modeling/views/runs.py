@@ -29,7 +29,7 @@ from modeling.annotators.runs import (
     resume_run,
     start_run,
 )
-from modeling.annotators.selecting import first_posts, study_posts
+from modeling.annotators.selecting import corpus_posts, first_posts, study_posts
 from modeling.models import AnnotatorModel, AnnotatorRun, ModelCall, ModelReading
 
 State = AnnotatorRun.State
@@ -50,12 +50,12 @@ class RunForm(forms.Form):
 
     use_required_attribute = False
 
-    ALL, FIRST = "all", "first"
+    ALL, FIRST, CORPUS = "all", "first", "corpus"
 
     posts = forms.ChoiceField(
         label="Posts",
-        choices=[(ALL, "All posts"), (FIRST, "Only the first")],
-        help_text="Those that people label. What this model has read before costs nothing.",
+        choices=[(ALL, "All posts"), (FIRST, "Only the first"), (CORPUS, "The corpus, for models only")],
+        help_text="The first two are those that people label. What this model has read before costs nothing.",
     )
     number = forms.IntegerField(
         label="How many", required=False, min_value=1, max_value=1_000_000, help_text="For “Only the first”."
@@ -95,11 +95,15 @@ class RunForm(forms.Form):
     def create(self, user: Any) -> AnnotatorRun | None:
         """Store the run that a valid form describes, with its estimate; None, with the reason, if that cannot be."""
         given, study = self.cleaned_data, self.annotator.study
-        is_first = given["posts"] == self.FIRST
+        selection = {
+            self.ALL: lambda: study_posts(study),
+            self.FIRST: lambda: first_posts(study, given["number"]),
+            self.CORPUS: lambda: corpus_posts(study),
+        }[given["posts"]]()
         try:
             return create_run(
                 self.annotator,
-                selection=first_posts(study, given["number"]) if is_first else study_posts(study),
+                selection=selection,
                 mode=given["mode"],
                 concurrency=given["concurrency"],
                 budget=given["budget"],

@@ -44,9 +44,9 @@ from annotation.services.audit import log_event
 from annotation.services.uploads import store_upload
 from calibration.models import CalibrationAnswer, CalibrationQuestion, Questionnaire, QuestionnaireResponse
 from jobs.models import Heartbeat, Job
-from jobs.services import enqueue
+from jobs.services import enqueue, run_here
 from modeling.annotators.prompts import get_prompt
-from modeling.annotators.selecting import study_posts
+from modeling.annotators.selecting import corpus_posts, study_posts
 from modeling.curation.services import create_curation
 from modeling.models import (
     AnnotatorModel,
@@ -55,6 +55,8 @@ from modeling.models import (
     ClassifierCheck,
     Curation,
     DataExport,
+    EncoderTraining,
+    ExpertSet,
     FineTuning,
     FitRun,
     ModelCard,
@@ -64,12 +66,25 @@ from modeling.models import (
     Report,
     ReportDocument,
     ReportFigure,
+    RuleSet,
+    SoftLabelSet,
+    TransferCheck,
+    Verification,
 )
+from modeling.softlabels.settings import SoftLabelSettings, Source
 from modeling.tokens import create_token
+from modeling.transfer.settings import CheckSettings, TrainingSettings
 from modeling.tuning.services import train_encoder
 from modeling.tuning.settings import SetSettings
+from modeling.verifying.services import (
+    create_verification,
+    request_preview,
+    save_rule_set,
+    start_verification,
+)
 from tests.factories import AnnotationFactory, EnrollmentFactory, RaterFactory, StudyFactory
 from tests.modeling.checking.ground import make_check
+from tests.modeling.experts.ground import item_at, make_set
 from tests.modeling.views.stored import store_agreement, store_evaluation
 
 pytestmark = [pytest.mark.django_db, pytest.mark.alike]
@@ -158,6 +173,61 @@ PAGES: dict[str, tuple[str, set[str], int]] = {
     "modeling:run_cancel": ("POST", SETS_UP, 302),
     "modeling:run_again": ("POST", SETS_UP, 302),
     "modeling:annotator_retire": ("POST", SETS_UP, 302),
+    "modeling:experts": ("GET", ALL, 200),
+    "modeling:expert_new": ("GET", SETS_UP, 200),
+    "modeling:expert_set": ("GET", ALL, 200),
+    "modeling:expert_label": ("GET", ALL, 200),
+    "modeling:expert_disagreements": ("GET", ALL, 200),
+    "modeling:expert_resolve": ("GET", ALL, 200),
+    "modeling:expert_close": ("POST", ALL, 302),
+    "modeling:expert_reopen": ("POST", ALL, 302),
+    "modeling:expert_import": ("GET", ALL, 200),
+    "modeling:expert_open_test": ("POST", ALL, 422),
+    "modeling:expert_file": ("GET", READS_ANSWERS, 200),
+    "modeling:errors": ("GET", ALL, 200),
+    "modeling:errors_make": ("POST", READS_ANSWERS, 302),
+    "modeling:errors_cancel": ("POST", READS_ANSWERS, 302),
+    "modeling:structure": ("GET", ALL, 200),
+    "modeling:structure_make": ("POST", READS_ANSWERS, 302),
+    "modeling:structure_cancel": ("POST", READS_ANSWERS, 302),
+    "modeling:soft_labels": ("GET", ALL, 200),
+    "modeling:soft_labels_make": ("POST", SETS_UP, 422),
+    "modeling:soft_label_set": ("GET", ALL, 200),
+    "modeling:soft_labels_cancel": ("POST", SETS_UP, 302),
+    "modeling:soft_labels_again": ("POST", SETS_UP, 302),
+    "modeling:rules": ("GET", ALL, 200),
+    "modeling:rules_edit": ("GET", SETS_UP, 200),
+    "modeling:rules_preview": ("GET", SETS_UP, 200),
+    "modeling:rule_set": ("GET", ALL, 200),
+    "modeling:verify": ("POST", SETS_UP, 422),
+    "modeling:verification": ("GET", ALL, 200),
+    "modeling:verification_cancel": ("POST", SETS_UP, 302),
+    "modeling:verification_resume": ("POST", SETS_UP, 302),
+    "modeling:verification_report": ("POST", ALL, 302),
+    "modeling:review": ("GET", ALL, 200),
+    "modeling:calibration": ("GET", ALL, 200),
+    "modeling:calibration_measure": ("POST", READS_ANSWERS, 302),
+    "modeling:calibration_cancel": ("POST", READS_ANSWERS, 302),
+    "modeling:calibration_run": ("GET", SETS_UP, 200),
+    "modeling:calibration_start": ("POST", SETS_UP, 302),
+    "modeling:calibration_compare": ("GET", ALL, 200),
+    "modeling:calibration_pair": ("POST", READS_ANSWERS, 302),
+    "modeling:calibration_pair_cancel": ("POST", READS_ANSWERS, 302),
+    "modeling:stability": ("GET", ALL, 200),
+    "modeling:stability_measure": ("POST", READS_ANSWERS, 302),
+    "modeling:stability_cancel": ("POST", READS_ANSWERS, 302),
+    "modeling:stability_read": ("POST", SETS_UP, 302),
+    "modeling:stability_load": ("POST", SETS_UP, 422),
+    "modeling:stability_template": ("GET", SETS_UP, 200),
+    "modeling:encoders": ("GET", ALL, 200),
+    "modeling:encoder_new": ("GET", SETS_UP, 200),
+    "modeling:encoder": ("GET", ALL, 200),
+    "modeling:encoder_resume": ("POST", SETS_UP, 302),
+    "modeling:encoder_cancel": ("POST", SETS_UP, 302),
+    "modeling:transfer_new": ("GET", SETS_UP, 200),
+    "modeling:transfer": ("GET", ALL, 200),
+    "modeling:transfer_resume": ("POST", SETS_UP, 302),
+    "modeling:transfer_cancel": ("POST", SETS_UP, 302),
     "modeling:prompts": ("GET", ALL, 200),
     "modeling:prompt": ("GET", ALL, 200),
     "modeling:prompt_edit": ("GET", SETS_UP, 200),
@@ -201,6 +271,16 @@ MAY_LACK: dict[str, tuple[str, set[str]]] = {
     "modeling:tuning_examples": ("GET", READS_ANSWERS),
     "modeling:comparison_table": ("GET", ALL),
     "modeling:check_file": ("GET", READS_ANSWERS),
+    "modeling:errors_note": ("GET", ALL),
+    "modeling:errors_table": ("GET", ALL),
+    "modeling:structure_table": ("GET", ALL),
+    "modeling:soft_labels_table": ("GET", READS_ANSWERS),
+    "modeling:calibration_table": ("GET", ALL),
+    "modeling:encoder_table": ("GET", ALL),
+    "modeling:transfer_table": ("GET", ALL),
+    "modeling:calibration_test": ("GET", ALL),
+    "modeling:stability_table": ("GET", ALL),
+    "modeling:verification_file": ("GET", READS_ANSWERS),
 }
 
 # The admin's pages of each model: v views the list, a row and its history; a adds, c changes, d deletes.
@@ -302,12 +382,24 @@ OF_NO_STUDY = {
     "api:batch",
 }
 WORK = "a job of the study's results"
+PREVIEW = "the job that tried rules"
 OF_ONE_STUDY = {
     "admin:annotation_study_duplicate",
     "admin:annotation_study_download",
     "admin:calibration_calibrationquestion_derived",
 }
+OF_SETS = (
+    "modeling:expert_",
+    "modeling:calibration",
+    "modeling:errors",
+    "modeling:stability",
+    "modeling:structure",
+)
 PK_OF = {
+    **dict.fromkeys(
+        (page for page in (*PAGES, *MAY_LACK) if page.startswith("modeling:soft_label")), SoftLabelSet
+    ),
+    **dict.fromkeys((page for page in (*PAGES, *MAY_LACK) if page.startswith(OF_SETS)), ExpertSet),
     **dict.fromkeys((page for page in PAGES if page.startswith("modeling:curation")), Curation),
     **dict.fromkeys(("modeling:checks_of", "modeling:check_make"), Curation),
     **dict.fromkeys(
@@ -318,6 +410,13 @@ PK_OF = {
     "modeling:tuning_examples": FineTuning,
     **dict.fromkeys((page for page in PAGES if page.startswith("modeling:run")), AnnotatorRun),
     **dict.fromkeys((page for page in PAGES if page.startswith("modeling:annotator")), AnnotatorModel),
+    **dict.fromkeys((page for page in (*PAGES, *MAY_LACK) if "verification" in page), Verification),
+    **dict.fromkeys((page for page in (*PAGES, *MAY_LACK) if "encoder" in page), EncoderTraining),
+    **dict.fromkeys((page for page in (*PAGES, *MAY_LACK) if "transfer" in page), TransferCheck),
+    "modeling:review": Verification,
+    "modeling:rule_set": RuleSet,
+    "modeling:verify": RuleSet,
+    "modeling:rules_preview": PREVIEW,
     "modeling:run_make": AnnotatorModel,
     "modeling:post": Post,
     "modeling:figure_file": ReportFigure,
@@ -371,6 +470,9 @@ class Filled:
             "study_id": self.study.pk,
             "pk": self.rows[PK_OF.get(page, PostUpload)].pk,
             "extension": {"modeling:figure_file": "svg", "modeling:run_file": "csv"}.get(page, "html"),
+            "run": self.rows[AnnotatorRun].pk,
+            "opening": 1,
+            "position": 1,
             "purpose": "nsfw",
             "table": "posts" if page == "modeling:curation_file" else "comparison_work",
             "number": self.rows[NUMBER_OF[page]].pk if page in NUMBER_OF else 1,
@@ -433,6 +535,9 @@ def fill(name: str, external_id: str, session_id: str) -> Filled:
         model_name="small",
         digest="d" * 64,
     )
+    labels = study.soft_label_sets.create(
+        name=f"Labels of {name}", number=1, settings=SoftLabelSettings((Source("people"),)).to_dict()
+    )
     rows = {
         Study: study,
         AnnotatorModel: annotator,
@@ -444,6 +549,15 @@ def fill(name: str, external_id: str, session_id: str) -> Filled:
         PostUpload: upload,
         Curation: create_curation(study, name=f"Curation of {name}"),
         ClassifierCheck: make_check((3, 0), study=study),
+        ExpertSet: fill_set(study),
+        SoftLabelSet: labels,
+        EncoderTraining: study.encoder_trainings.create(
+            name=f"Encoder of {name}", soft_labels=labels, settings=TrainingSettings(4).to_dict()
+        ),
+        TransferCheck: study.transfer_checks.create(
+            soft_labels=labels, settings=CheckSettings("source", 4).to_dict()
+        ),
+        **fill_verification(study),
         PromptVersion: get_prompt(study, "nsfw"),
         FineTuning: train_encoder(study, SetSettings(), name=f"Model of {name}"),
         ValueSystem: study.value_system,
@@ -492,6 +606,39 @@ def fill(name: str, external_id: str, session_id: str) -> Filled:
         traces={name, str(enrollment.rater.pseudonym)[:8], str(enrollment.public_id)},
         identities={external_id, session_id},
     )
+
+
+def fill_set(study: Study) -> ExpertSet:
+    """Make a set of all posts of a study; two experts differ in the first of them."""
+    made = make_set(study=study)
+    for expert, rating in (("x", study.value_system.scale_min), ("y", study.value_system.scale_max)):
+        item_at(made).labels.create(expert=expert, ratings=(float(rating),) * len(study.value_keys))
+    return made
+
+
+def fill_verification(study: Study) -> dict[Any, Any]:
+    """Hold a rule against a run over a post that no expert labels; it is flagged."""
+    lowest, n_values = study.value_system.scale_min, len(study.value_keys)
+    rule = {"key": "all", "title": "Each", "why": "To see.", "values": "any"}
+    rules = [rule | {"when": {"number_expressed": {"at_most": n_values}}}]
+    annotator = study.annotators.create(
+        name="Rules are held against it",
+        version=1,
+        kind=AnnotatorModel.Kind.ENCODER,
+        artefact="encoder.npz",
+        digest="d" * 64,
+    )
+    run = annotator.runs.create(selection=corpus_posts(study), state=AnnotatorRun.State.DONE)
+    post = study.posts.create(
+        key="read", text=f"Read by models, for {study.slug}.", purpose=Post.Purpose.CORPUS
+    )
+    run.readings.create(post=post, ratings=(float(lowest),) * n_values)
+    rule_set = save_rule_set(study, name="Rules", rules=rules)
+    verification = create_verification(rule_set, run)
+    run_here(start_verification(verification))
+    verification.refresh_from_db()
+    preview = request_preview(study, rules=rules, run=run, other_runs=[], threshold=lowest + 1)
+    return {RuleSet: rule_set, Verification: verification, PREVIEW: preview}
 
 
 def make_account(name: str, **fields: Any) -> Any:

@@ -8,10 +8,11 @@ from config.llm_providers import read_providers
 from jobs.models import Job
 from jobs.services import run_here
 from modeling import demo_annotators as demo
+from modeling import demo_experts
 from modeling.annotators.runs import cancel_run
 from modeling.management.commands.demo import READING
 from modeling.models import AnnotatorRun, ModelCall
-from modeling.reporting import handlers
+from modeling.reporting import handlers, storing
 from modeling.reporting.requests import get_comparison
 from modeling.reports.figures.render import Drawn
 from modeling.standin.server import StandIn
@@ -26,8 +27,10 @@ def study(monkeypatch):
     monkeypatch.setattr(
         demo, "CONSENSUS_SET", replace(demo.CONSENSUS_SET, more_raters_than=1, n_drawn=12, n_kept=10)
     )
-    monkeypatch.setattr(handlers, "render", lambda spec: Drawn(svg="<svg></svg>", pdf=b"%PDF", png=b"PNG"))
-    return make_rated_study(n_raters=12, n_posts=30, per_post=4)
+    monkeypatch.setattr(demo_experts, "N_POSTS", 10)
+    for module in (handlers, storing):
+        monkeypatch.setattr(module, "render", lambda spec: Drawn("<svg></svg>", b"%PDF", b"PNG"))
+    return make_rated_study(n_raters=12, n_posts=60, per_post=4)
 
 
 @pytest.fixture
@@ -54,9 +57,9 @@ def do_all(study):
 
 
 def test_everything_comes_to_be_marked_and_a_second_time_nothing_is_asked(study, standin):
-    assert len(demo.find_missing(study)) == 4
+    assert (len(demo.find_missing(study)), len(demo_experts.find_missing(study))) == (4, 6)
     do_all(study)
-    assert demo.find_missing(study) == []
+    assert demo.find_missing(study) + demo_experts.find_missing(study) == []
     n_calls, n_paid = ModelCall.objects.count(), standin.n_paid()
     assert n_paid > 0
     assert do_all(study) == []
@@ -64,6 +67,7 @@ def test_everything_comes_to_be_marked_and_a_second_time_nothing_is_asked(study,
     marks = {model["label"]: model["is_standin"] for model in get_comparison(study).measures["models"]}
     assert marks == {
         f"{demo.ZERO_SHOT}, version 1": True,
+        f"{demo.ZERO_SHOT}, version 2": True,
         f"{demo.FEW_SHOT}, version 1": True,
         f"{demo.ENCODER}, version 1": False,
     }

@@ -1,4 +1,4 @@
-"""`manage.py load_posts SLUG FILE [--map text=body ...] [--languages en,de] ...`"""
+"""`manage.py load_posts SLUG FILE [--purpose labeling|corpus] [--map text=body ...] [--languages en,de] ...`"""
 
 import shutil
 from dataclasses import replace
@@ -58,6 +58,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--no-quotes", action="store_true", help="quotation marks are part of the texts of a CSV file"
         )
+        parser.add_argument(
+            "--purpose",
+            choices=uploads.PURPOSES,
+            default=uploads.PURPOSES[0],
+            help="labeling: people read them too; corpus: models alone",
+        )
         parser.add_argument("--report", type=Path, help="write the refused rows to this CSV file")
         parser.add_argument("--reason", default="", help="for the study's log; needed once the study is live")
 
@@ -113,6 +119,7 @@ class Command(BaseCommand):
             layout=layout,
             context_kind=options["context_kind"],
             source=options["source"],
+            purpose=options["purpose"],
             filters=Filters(
                 drops_repeated=not options["keep_repeated"],
                 languages=languages,

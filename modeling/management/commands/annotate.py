@@ -1,4 +1,4 @@
-"""`manage.py annotate STUDY --provider NAME --model NAME [--name NAME] [--posts all|N] [--budget 5] [--yes] ...`"""
+"""`manage.py annotate STUDY (--provider NAME --model NAME | --annotator PK) [--posts all|corpus|N] [--yes] ...`"""
 
 import time
 from decimal import Decimal, InvalidOperation
@@ -14,7 +14,7 @@ from modeling.annotators.facts import count_progress, summarize_run
 from modeling.annotators.few_shot import build_examples
 from modeling.annotators.prompts import get_prompt
 from modeling.annotators.runs import cancel_run, create_run, resume_run, start_run
-from modeling.annotators.selecting import first_posts, study_posts
+from modeling.annotators.selecting import corpus_posts, first_posts, study_posts
 from modeling.models import AnnotatorModel, AnnotatorRun, PromptVersion
 from modeling.progress import Progress
 from modeling.reports.names import SAYS_STANDIN
@@ -25,6 +25,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", help="the study's slug")
+        parser.add_argument(
+            "--annotator",
+            type=int,
+            metavar="PK",
+            help="one that is there, also a local encoder, by its number",
+        )
         parser.add_argument("--name", help="of the annotator model; the model's name when left out")
         parser.add_argument("--provider", help="by its name in the environment, such as openai")
         parser.add_argument("--model", help="as the provider calls it")
@@ -42,7 +48,7 @@ class Command(BaseCommand):
         parser.add_argument("--batch", action="store_true", help="by the provider's batches: cheaper, slower")
         parser.add_argument("--budget", help="dollars; the run stops before it spends more")
         parser.add_argument("--concurrency", type=int, default=8, help="calls at once")
-        parser.add_argument("--posts", default="all", help="'all', or how many")
+        parser.add_argument("--posts", default="all", help="'all' that people label, 'corpus', or how many")
         parser.add_argument("--resume", type=int, metavar="RUN", help="let a run that stopped go on")
         parser.add_argument("--estimate-only", action="store_true", help="show the cost and end")
         parser.add_argument("--yes", action="store_true", help="do not ask before it starts")
@@ -79,11 +85,33 @@ class Command(BaseCommand):
         return run
 
     def _make_run(self, study: Study, options: dict[str, Any]) -> AnnotatorRun:
+        annotator = (
+            self._find_annotator(study, options)
+            if options["annotator"]
+            else self._make_annotator(study, options)
+        )
+        return create_run(
+            annotator,
+            selection=_select(study, options["posts"]),
+            mode=AnnotatorRun.Mode.BATCH if options["batch"] else AnnotatorRun.Mode.CALLS,
+            concurrency=options["concurrency"],
+            budget=_read_dollars(options["budget"], "--budget"),
+        )
+
+    def _find_annotator(self, study: Study, options: dict[str, Any]) -> AnnotatorModel:
+        if options["provider"] or options["model"]:
+            raise CommandError("Name an annotator model that is there, or whom to ask: not both.")
+        found = study.annotators.select_related("prompt", "study").filter(pk=options["annotator"]).first()
+        if found is None:
+            raise CommandError(f"Study '{study.slug}' has no annotator model {options['annotator']}.")
+        return found
+
+    def _make_annotator(self, study: Study, options: dict[str, Any]) -> AnnotatorModel:
         if not options["provider"] or not options["model"]:
-            raise CommandError("Say whom to ask: --provider and --model.")
+            raise CommandError("Say whom to ask: --provider and --model, or --annotator.")
         prompt = get_prompt(study, options["purpose"])
         examples = _find_posts(study, options["few_shot"] or [])
-        annotator = create_annotator(
+        return create_annotator(
             study,
             name=options["name"] or options["model"],
             kind=AnnotatorModel.Kind.FEW_SHOT if examples else AnnotatorModel.Kind.ZERO_SHOT,
@@ -100,17 +128,15 @@ class Command(BaseCommand):
             input_price=_read_dollars(options["input_price"], "--input-price"),
             output_price=_read_dollars(options["output_price"], "--output-price"),
         )
-        return create_run(
-            annotator,
-            selection=_select(study, options["posts"]),
-            mode=AnnotatorRun.Mode.BATCH if options["batch"] else AnnotatorRun.Mode.CALLS,
-            concurrency=options["concurrency"],
-            budget=_read_dollars(options["budget"], "--budget"),
-        )
 
     def _show_estimate(self, run: AnnotatorRun) -> None:
         said = run.estimate
-        self.stdout.write(f"{run.annotator}: {run.annotator.model_name} at {run.annotator.provider}")
+        where = (
+            f"{run.annotator.model_name} at {run.annotator.provider}"
+            if run.annotator.provider
+            else "on this machine"
+        )
+        self.stdout.write(f"{run.annotator}: {where}")
         if run.is_standin:
             self.stdout.write(SAYS_STANDIN)
         self.stdout.write(
@@ -183,6 +209,8 @@ def _find_posts(study: Study, keys: list[str]) -> list[Post]:
 def _select(study: Study, posts: str) -> dict[str, Any]:
     if posts == "all":
         return study_posts(study)
+    if posts == "corpus":
+        return corpus_posts(study)
     if not posts.isascii() or not posts.isdigit() or not int(posts):
-        raise CommandError(f"--posts must be 'all' or a whole number, not '{posts}'.")
+        raise CommandError(f"--posts must be 'all', 'corpus' or a whole number, not '{posts}'.")
     return first_posts(study, int(posts))

@@ -24,7 +24,7 @@ from jobs.management.commands.runlocal import HOST, commands, environment, refus
 from jobs.models import Job
 from jobs.services import retry, wait
 from jobs.supervisor import KeepsDying, Supervisor
-from modeling import demo_annotators
+from modeling import demo_annotators, demo_experts
 from modeling.demo import load_demo_study
 from modeling.models import Report
 from modeling.presentation import write_comparison
@@ -59,7 +59,15 @@ READING = (
     ("consensus set", demo_annotators.teach_encoder),
     ("local encoder", demo_annotators.teach_encoder),
     ("its readings", demo_annotators.read_by_encoder),
+    ("invented experts", demo_experts.label_posts),
+    ("next prompt", demo_experts.read_with_next_prompt),
     ("comparison", demo_annotators.compare),
+    ("prompts beside experts", demo_experts.calibrate),
+    ("errors", demo_experts.find_errors),
+    ("circle of values", demo_experts.place_values),
+    ("verification", demo_experts.verify),
+    ("soft labels", demo_experts.mix_labels),
+    ("encoder by soft labels", demo_experts.teach_by_labels),
 )
 
 
@@ -201,7 +209,7 @@ class Command(BaseCommand):
         }
         self.wait_until("the system is ready (/readyz)", lambda: self.status_of("/readyz") == 200)
         missing = [what for what, is_there in expected.items() if not is_there]
-        missing += demo_annotators.find_missing(study)
+        missing += demo_annotators.find_missing(study) + demo_experts.find_missing(study)
         if missing:
             raise CommandError("Not everything is there. Missing: " + "; ".join(missing))
 

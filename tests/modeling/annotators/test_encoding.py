@@ -30,9 +30,9 @@ def test_every_post_is_read_with_its_context_and_nothing_is_paid(run, monkeypatc
 
     def read(annotator, texts):
         seen.extend(texts)
-        return np.arange(10 * len(texts)).reshape(-1, 10) / 10
+        return np.arange(10 * len(texts)).reshape(-1, 10) / 10, None
 
-    monkeypatch.setattr(encoder, "read_texts", read)
+    monkeypatch.setattr(encoder, "read_distributions", read)
     run = read_all(run)
     assert seen == ["One.", "Asked.\nTwo."]
     assert np.allclose(load_vectors(run)[1], np.arange(20).reshape(2, 10) / 10)
@@ -44,6 +44,6 @@ def test_a_damaged_file_stops_the_run_with_its_reason(run, monkeypatch):
     def refuse(annotator, texts):
         raise ArtefactDamaged("a.npz is gone; train it again.")
 
-    monkeypatch.setattr(encoder, "read_texts", refuse)
+    monkeypatch.setattr(encoder, "read_distributions", refuse)
     run = read_all(run)
     assert (run.state, run.problem) == ("stopped", "a.npz is gone; train it again.")
