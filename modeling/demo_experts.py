@@ -38,6 +38,7 @@ SET = "Invented experts"
 EXPERTS = {"Invented expert A": 0.4, "Invented expert B": 0.25}  # share of raters who must see a value
 GUIDANCE = "Invented for the demonstration: made of what simulated raters say, not given by any person."
 N_POSTS, THRESHOLD, SEED = 120, 3, 1
+N_WAITING = 20  # posts that the second expert has left to whoever tries the page
 WORDING = (
     "Rate what the post itself says of a value, in its own words. A topic is not a value: money in a post is not yet "
     "resources, and a law in it not yet conformity."
@@ -68,7 +69,8 @@ def write_labels(study: Study, expert_set: ExpertSet) -> bytes:
     An expert sees a value where at least a share of the post's raters do, and rates it as these do on average.
     """
     table = load_table(study)
-    wanted = set(expert_set.items.values_list("post", flat=True))
+    wanted = dict(expert_set.items.values_list("post", "position"))
+    n_shared = len(wanted) - min(N_WAITING, len(wanted) // 2)
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(["post", "expert", *table.value_keys])
@@ -79,7 +81,9 @@ def write_labels(study: Study, expert_set: ExpertSet) -> bytes:
         sees = ratings >= THRESHOLD
         with np.errstate(invalid="ignore"):
             means = np.where(sees, ratings, 0).sum(axis=0) / sees.sum(axis=0)
-        for expert, share in EXPERTS.items():
+        for number, (expert, share) in enumerate(EXPERTS.items()):
+            if number and wanted[post_id] > n_shared:
+                continue
             rated = np.where(sees.mean(axis=0) >= share, np.round(np.nan_to_num(means)), 0)
             writer.writerow([key, expert, *(int(rating) for rating in rated)])
     return file.getvalue().encode()

@@ -67,7 +67,7 @@ def describe_run(run: AnnotatorRun) -> dict[str, Any]:
 
 
 def find_run_before(expert_set: ExpertSet, run: AnnotatorRun) -> AnnotatorRun | None:
-    """Return the newest scored run of the version before: of the prompt's family and model, or of the encoder."""
+    """Return the newest scored run before: of the same model and family of prompts, or of the encoder."""
     annotator = run.annotator
     runs = list_scored_runs(expert_set).exclude(pk=run.pk)
     if annotator.prompt is None:
@@ -80,6 +80,8 @@ def find_run_before(expert_set: ExpertSet, run: AnnotatorRun) -> AnnotatorRun | 
     earlier = runs.filter(
         annotator__prompt__family=annotator.prompt.family,
         annotator__prompt__number__lt=annotator.prompt.number,
+        annotator__name=annotator.name,
+        annotator__kind=annotator.kind,
         annotator__provider=annotator.provider,
         annotator__model_name=annotator.model_name,
     )

@@ -15,6 +15,7 @@ from modeling.experts.importing import import_labels
 from modeling.experts.services import create_set, resolve
 from modeling.experts.standing import list_standings
 from modeling.models import AnnotatorRun, ExpertSet, Paraphrase, PromptVersion, Report
+from modeling.refining.paraphrases import prepare_variant_run
 from modeling.reporting.subjects import get_report, name_subject, request_report
 from modeling.simulation.planted import THRESHOLD, ExpertRule, World, label, paraphrase
 from modeling.standin.planting import Misattribution, Plant
@@ -108,6 +109,12 @@ def have_read(
     with ask_standin(Script(plant=plant)):
         annotator = AnnotatorModelFactory(study=study, prompt=prompt, **fields)
         return read_all(create_run(annotator))
+
+
+def have_variants_read(expert_set: ExpertSet, run: AnnotatorRun, plant: Plant) -> AnnotatorRun:
+    """Have the model of a run read the development posts in other words."""
+    with ask_standin(Script(plant=plant)):
+        return read_all(prepare_variant_run(expert_set, run))
 
 
 def measure(expert_set: ExpertSet, kind: str, **numbers: int) -> dict:
