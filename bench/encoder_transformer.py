@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
+import os
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import RUNS, CannotRun, Timing, bench, median_cpu_seconds
+from bench import CannotRun, Timing, bench, best_seconds, median_cpu_seconds
 from modeling.encoders.transformer.folders import find_folder, read_checkpoint
 from modeling.encoders.transformer.model import TorchModel
 from modeling.encoders.transformer.packages import PackageMissing, load_package
@@ -60,6 +59,7 @@ def encoder_transformer_vs_torch() -> Timing:
             "encoder": checkpoint.name,
             "n_posts": N_POSTS,
             "tokens_per_post": round(float(np.mean([len(ids) for ids in tokenizer.encode(texts)[0]])), 1),
+            "n_cores": os.cpu_count(),
             "posts_per_second": round(N_POSTS / best_seconds(lambda: encoder.predict(texts))),
             "largest_difference": apart,
         },
@@ -86,13 +86,3 @@ def read_by_torch(model: TorchModel, ids: list[Ids]) -> NDArray[np.float32]:
         logits = model.read([ids[place] for place in batch], with_gradients=False).numpy()
         found[batch] = soften(logits.reshape(len(batch), N_VALUES, N_POINTS))
     return found
-
-
-def best_seconds(function: Any) -> float:
-    """Return the shortest time by the clock of RUNS calls."""
-    seconds = []
-    for _ in range(RUNS):
-        begun = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)

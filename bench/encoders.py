@@ -1,5 +1,6 @@
 """The linear encoder reading and learning made-up posts, against scikit-learn's vectorizers and a NumPy softmax."""
 
+import os
 import time
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from bench import Timing, bench, median_cpu_seconds
+from bench import Timing, bench, best_seconds, median_cpu_seconds
 from modeling.encoders.labels import harden
 from modeling.encoders.linear import LinearEncoder, fit_linear
 from modeling.encoders.settings import LOSSES, EncoderSettings
@@ -17,7 +18,10 @@ N_TAUGHT, N_READ, N_VALUES, N_POINTS, N_WORDS, WORDS_PER_POST = 5000, 5000, 19, 
 
 @bench("encoder_linear_vs_sklearn")
 def encoder_linear_vs_sklearn() -> Timing:
-    """Read 5,000 posts with an encoder of 19 values that was taught 5,000; the CPU time of teaching goes with it."""
+    """Read 5,000 posts with an encoder of 19 values that was taught 5,000; the CPU time of teaching goes with it.
+
+    `posts_per_second` is by the clock; reading takes one core.
+    """
     texts, labels = _invent(np.random.default_rng(0))
     taught, read = texts[:N_TAUGHT], texts[N_TAUGHT:]
     encoders, seconds = {}, {}
@@ -51,7 +55,12 @@ def encoder_linear_vs_sklearn() -> Timing:
         ratio=reference / ours,
         reference="scikit-learn's TfidfVectorizer for words and parts of words, weights and softmax in NumPy",
         medians={"ours": ours, "reference": reference},
-        more={"posts_per_second": round(len(read) / ours), "posts_taught": N_TAUGHT} | seconds,
+        more={
+            "n_cores": os.cpu_count(),
+            "posts_per_second": round(len(read) / best_seconds(lambda: encoder.predict(read))),
+            "posts_taught": N_TAUGHT,
+        }
+        | seconds,
     )
 
 

@@ -290,6 +290,8 @@ def _attempt(
         _record_failure(held, error)
         if not isinstance(error, Exception):  # Ctrl-C and exits still end the process
             raise
+        if _is_interrupt(error):
+            raise KeyboardInterrupt from error
         return False
     return True
 
@@ -375,16 +377,32 @@ def _put_off(held: Claim, later: registry.Later) -> None:
         raise LeaseLost(f"job {held.job_id}")
 
 
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is what is behind an error: compiled code tells of it by an error of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def _record_failure(held: Claim, error: BaseException) -> None:
     """Queue the job again after a pause, or fail it, with the reason."""
-    logger.warning(
-        "Job %s (%s) failed on try %d of %d:\n%s",
-        held.job_id,
-        held.kind,
-        held.attempt,
-        held.max_attempts,
-        redact("".join(traceback.format_exception(error))),
-    )
+    if _is_interrupt(error):  # where it was in the code says nothing of what is wrong
+        logger.warning(
+            "Job %s (%s) was interrupted on try %d of %d.",
+            held.job_id,
+            held.kind,
+            held.attempt,
+            held.max_attempts,
+        )
+    else:
+        logger.warning(
+            "Job %s (%s) failed on try %d of %d:\n%s",
+            held.job_id,
+            held.kind,
+            held.attempt,
+            held.max_attempts,
+            redact("".join(traceback.format_exception(error))),
+        )
     _reconnect_if_broken()
     if held.attempt >= held.max_attempts or isinstance(error, PermanentError):
         _fail(held.rows(), reason(error), held.whole_id)

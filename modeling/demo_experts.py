@@ -22,7 +22,7 @@ from .demo_annotators import CALLS_AT_ONCE, FEW_SHOT, ZERO_SHOT
 from .encoders.settings import EncoderSettings
 from .experts.importing import import_labels
 from .experts.services import create_set
-from .matrices import load_table
+from .matrices import StudyTable, load_table
 from .models import AnnotatorModel, AnnotatorRun, ExpertSet, PromptVersion, Report, Verification, Work
 from .reporting.subjects import find_report_job, get_report, name_subject, request_report
 from .rules.starters import list_starters
@@ -49,26 +49,28 @@ Kind = Report.Kind
 
 
 def label_posts(study: Study) -> None:
-    """Store a set of posts with the labels of two invented experts."""
-    if not study.expert_sets.filter(name=SET).exists():
-        made = create_set(
-            study,
-            name=SET,
-            threshold=THRESHOLD,
-            n_experts=len(EXPERTS),
-            posts=N_POSTS,
-            guidance=GUIDANCE,
-            seed=SEED,
-        )
-        import_labels(made, ContentFile(write_labels(study, made), name="invented-labels.csv"))
+    """Store a set of posts that people rated, with the labels of two invented experts."""
+    if study.expert_sets.filter(name=SET).exists():
+        return
+    table = load_table(study)
+    keys = np.random.default_rng(SEED).permutation(sorted(table.post_keys))[:N_POSTS]
+    made = create_set(
+        study,
+        name=SET,
+        threshold=THRESHOLD,
+        n_experts=len(EXPERTS),
+        posts=[str(key) for key in keys],
+        guidance=GUIDANCE,
+        seed=SEED,
+    )
+    import_labels(made, ContentFile(write_labels(table, made), name="invented-labels.csv"))
 
 
-def write_labels(study: Study, expert_set: ExpertSet) -> bytes:
+def write_labels(table: StudyTable, expert_set: ExpertSet) -> bytes:
     """Return what invented experts say of a set's posts, as a file that a researcher could bring.
 
     An expert sees a value where at least a share of the post's raters do, and rates it as these do on average.
     """
-    table = load_table(study)
     wanted = dict(expert_set.items.values_list("post", "position"))
     n_shared = len(wanted) - min(N_WAITING, len(wanted) // 2)
     file = io.StringIO()

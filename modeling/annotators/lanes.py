@@ -90,6 +90,13 @@ class _Lane:
     # --- the turns ------------------------------------------------------------------------------
 
     def work(self) -> Later | dict[str, int]:
+        try:
+            return self._work()
+        except KeyboardInterrupt:
+            self._leave()  # else whoever goes on would wait until the calls that were taken are free again
+            raise
+
+    def _work(self) -> Later | dict[str, int]:
         given_up: Exception | None = None
         while True:
             try:

@@ -18,7 +18,14 @@ from annotation.services.audit import log_event
 from jobs import services as jobs
 from jobs.models import Job
 from jobs.services import enqueue
-from modeling.models import AnnotatorModel, AnnotatorRun, Curation, ModelCall, ModelReading
+from modeling.models import (
+    AnnotatorModel,
+    AnnotatorRun,
+    Curation,
+    ModelCall,
+    ModelReading,
+    SplitOpening,
+)
 
 from .estimates import estimate_run
 from .selecting import feed_posts, study_posts
@@ -174,8 +181,15 @@ def forget_failures(run: AnnotatorRun) -> int:
     """Take back the readings of a run that no reply stands behind, so that they are tried again; returns how many.
 
     A bad reply was paid for and stays: asking again would find the same one.
+    Raises Refused for a run that was scored on test posts: what was found on them stays as it was.
     """
     _hold(run)
+    opened = SplitOpening.objects.filter(expert_set__study=run.annotator.study_id)
+    if any(run.pk in run_ids for run_ids in opened.values_list("run_ids", flat=True)):
+        raise Refused(
+            f"Run {run.pk} was scored on test posts, which are opened once; its readings stay as they were then. Make "
+            "another run."
+        )
     failed = ModelReading.objects.filter(run=run, ratings=None).exclude(call__state=ModelCall.State.ANSWERED)
     number, _ = failed.delete()
     if number:

@@ -117,6 +117,13 @@ def load_samples(run: AnnotatorRun, ids: np.ndarray | None = None) -> RunSamples
     return RunSamples(asked, ratings, distributions, tuple(whys), n_failed)
 
 
+def average(ratings: np.ndarray) -> np.ndarray:
+    """Return the mean over samples, shape (n_samples, n_posts, n_values); NaN where no sample says anything."""
+    counts = np.count_nonzero(~np.isnan(ratings), axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nansum(ratings, axis=0) / counts)
+
+
 def _iterate_readings(readings: QuerySet[ModelReading], column: str, ids: np.ndarray) -> Iterator[tuple]:
     """Yield post, sample, ratings and detail of every reading of these posts, in order, some posts at a time."""
     for first in range(0, len(ids), IDS_AT_ONCE):

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Arrays, Distributions, Encoder, OnProgress
+from .base import Arrays, Distributions, Encoder
 
 FORMAT = "out_of_fold"
 WITHIN = "full_"  # before the names of the arrays of the encoder inside
-Fit = Callable[[Sequence[str], NDArray[Any]], Encoder]
 
 
 def digest_texts(texts: Sequence[str]) -> NDArray[np.uint8]:
@@ -34,37 +33,6 @@ def assign_folds(texts: Sequence[str], n_folds: int, seed: int) -> NDArray[np.in
         )
     dealt = np.random.default_rng(seed).permutation(len(first)) % n_folds
     return np.asarray(dealt[place.reshape(-1)], dtype=np.intp)
-
-
-def fit_out_of_fold(
-    fit: Fit,
-    texts: Sequence[str],
-    targets: NDArray[Any],
-    *,
-    n_folds: int,
-    seed: int,
-    report: OnProgress | None = None,
-) -> OutOfFold:
-    """Fit an encoder to all posts, and one to all but each fold, which reads that fold.
-
-    Parameters
-    ----------
-    fit : what fits an encoder to texts and targets
-    texts : n strings
-    targets : ndarray of shape (n, n_values, n_points), NaN without a label
-    n_folds, seed : how the posts are dealt
-    report : told how many of the fits are done
-    """
-    tell = report or _be_silent
-    folds = assign_folds(texts, n_folds, seed)
-    predictions = np.empty(targets.shape, dtype=np.float32)
-    for fold in range(n_folds):
-        tell(fold, n_folds + 1, "folds fitted")
-        is_read = folds == fold
-        encoder = fit(_pick(texts, ~is_read), targets[~is_read])
-        predictions[is_read] = encoder.predict(_pick(texts, is_read))
-    tell(n_folds, n_folds + 1, "folds fitted")
-    return OutOfFold(fit(texts, targets), digest_texts(texts), predictions)
 
 
 class OutOfFold:
@@ -128,7 +96,3 @@ def unpack(
 
 def _pick(texts: Sequence[str], is_picked: NDArray[np.bool_]) -> list[str]:
     return [text for text, is_in in zip(texts, is_picked.tolist(), strict=True) if is_in]
-
-
-def _be_silent(done: int, total: int, note: str) -> None:
-    """Tell nobody."""

@@ -6,7 +6,7 @@ whatever order they are given.
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -18,11 +18,23 @@ class Deal:
     test: frozenset[str]
 
 
-def deal(keys: Iterable[str], *, seed: int, test_share: float, number: int | None = None) -> Deal:
+def deal(
+    keys: Iterable[str],
+    *,
+    seed: int,
+    test_share: float,
+    number: int | None = None,
+    kinds: Mapping[str, Hashable] | None = None,
+) -> Deal:
     """Draw `number` of the keys, or take all, order them, and deal out the test posts.
 
     As many are for the test as `test_share` of them is, rounded half up; where the share is neither 0 nor 1 and there
-    are two posts or more, both splits get at least one.
+    are two posts or more, both splits get at least one. Posts of one kind are in one split: what does not fit whole
+    is passed over, so there may be fewer for the test.
+
+    Parameters
+    ----------
+    kinds : by key, the same for posts that say the same; each post is its own kind when None
 
     Raises
     ------
@@ -40,9 +52,19 @@ def deal(keys: Iterable[str], *, seed: int, test_share: float, number: int | Non
     n_test = math.floor(test_share * len(taken) + 0.5)
     if 0 < test_share < 1 and len(taken) > 1:
         n_test = min(max(n_test, 1), len(taken) - 1)
+    first_of: dict[Hashable, str] = {}  # the key by which a kind has its place
+    for key in sorted(given):
+        first_of.setdefault(kinds[key] if kinds else key, key)
+    alike: dict[str, list[str]] = {}
+    for key in taken:
+        alike.setdefault(first_of[kinds[key] if kinds else key], []).append(key)
+    test: list[str] = []
+    for first in sorted(alike, key=lambda key: _place(seed, "split", key)):
+        if len(test) + len(alike[first]) <= n_test:
+            test += alike[first]
     return Deal(
         keys=tuple(sorted(taken, key=lambda key: _place(seed, "show", key))),
-        test=frozenset(sorted(taken, key=lambda key: _place(seed, "split", key))[:n_test]),
+        test=frozenset(test),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from annotation.errors import Refused
 from modeling.models import ExpertSet, SplitOpening
 
-from .standing import Split, Standing, list_standings
+from .standing import Split, Standing, count_dealt_otherwise, list_standings
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +86,11 @@ def load_reference(
         n_open=int(is_open.sum()),
         n_unlabeled=sum(not each.labels for each in standings),
         threshold=expert_set.threshold,
-        notes=_list_notes(expert_set, standings),
+        notes=_list_notes(expert_set, split, standings),
     )
 
 
-def _list_notes(expert_set: ExpertSet, standings: list[Standing]) -> tuple[str, ...]:
+def _list_notes(expert_set: ExpertSet, split: str, standings: list[Standing]) -> tuple[str, ...]:
     keys = expert_set.study.value_keys
     n_unlabeled = sum(not each.labels for each in standings)
     n_short = sum(bool(each.labels) and not each.is_complete for each in standings)
@@ -109,7 +109,14 @@ def _list_notes(expert_set: ExpertSet, standings: list[Standing]) -> tuple[str, 
         for value, rating in enumerate(each.settled.ratings)
         if each.settled.how[value] == "missing" and keys[value] not in absent
     )
+    n_elsewhere = count_dealt_otherwise(expert_set, split)
     notes = (
+        (
+            n_elsewhere,
+            f"{n_elsewhere:,} of these test posts are development posts of another set: they can have been seen before."
+            if split == Split.TEST
+            else f"{n_elsewhere:,} of these development posts are test posts of another set, which they spoil.",
+        ),
         (
             n_unlabeled,
             f"{n_unlabeled:,} of {len(standings):,} posts have no label of an expert and are left out.",

@@ -1,7 +1,7 @@
 """Every write to an expert set: made, labeled, resolved, closed, its test posts opened. A web process may import it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +14,7 @@ from annotation.selectors import get_tree
 from annotation.services.audit import BY_COMMAND, log_event
 from annotation.tree.nodes import UNSTORABLE
 from annotation.tree.walk import Reading, WalkError, complete
+from annotation.uploads.filters import digest_text
 from modeling.models import (
     AnnotatorModel,
     AnnotatorRun,
@@ -78,7 +79,8 @@ def create_set(
     if faults:
         raise Refused(" ".join(faults))
     ids = _choose_posts(study, posts, with_corpus)
-    dealt = deal(ids, seed=seed, test_share=test_share, number=posts if isinstance(posts, int) else None)
+    number = posts if isinstance(posts, int) else None
+    dealt = deal(ids, seed=seed, test_share=test_share, number=number, kinds=_find_kinds(study, ids))
     if len(dealt.keys) > MOST_POSTS:
         raise Refused(
             f"A set takes at most {MOST_POSTS:,} posts, these are {len(dealt.keys):,}; draw a number of them."
@@ -365,6 +367,12 @@ def _choose_posts(study: Study, posts: Sequence[str] | int | None, with_corpus: 
     if not keys:
         raise Refused("Name at least one post by its key.")
     return found
+
+
+def _find_kinds(study: Study, ids: Mapping[str, int]) -> dict[str, bytes]:
+    """The same for posts with the same text: a copy of a test post among the development posts would give it away."""
+    rows = study.posts.values_list("key", "text", "context_text").iterator(chunk_size=2000)
+    return {key: digest_text(text, context) for key, text, context in rows if key in ids}
 
 
 def _complete(expert_set: ExpertSet, walk: Reading) -> tuple[Sequence[float], dict[str, Any]]:

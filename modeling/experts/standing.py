@@ -142,12 +142,10 @@ def _summarize(split: ExpertItem.Split, standings: Sequence[Standing]) -> SplitP
     )
 
 
-def count_known_tests(expert_set: ExpertSet) -> int:
-    """Return how many development posts of the set are test posts of another set of the study."""
-    elsewhere = ExpertItem.objects.filter(post=OuterRef("post"), split=Split.TEST).exclude(
-        expert_set=expert_set
-    )
-    return expert_set.items.filter(Exists(elsewhere), split=Split.DEVELOPMENT).count()
+def count_dealt_otherwise(expert_set: ExpertSet, split: str) -> int:
+    """Return how many posts of a split of the set are in the other split of another set of the study."""
+    elsewhere = ExpertItem.objects.filter(post=OuterRef("post")).exclude(expert_set=expert_set)
+    return expert_set.items.filter(Exists(elsewhere.exclude(split=split)), split=split).count()
 
 
 def list_own(expert_set: ExpertSet, expert: str) -> dict[int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from annotation.errors import Refused
 from annotation.models import Study
 from annotation.selectors import get_tree
-from modeling.annotators.vectors import RunSamples, load_samples
+from modeling.annotators.vectors import RunSamples, average, load_samples
 from modeling.experts.loading import Reference, load_reference
 from modeling.models import AnnotatorRun, ExpertSet, Report
 from modeling.reporting.storing import store_report
@@ -85,13 +85,6 @@ def store_errors(
         data_hash=measures["data_hash"],
         read_at=read_at,
     )
-
-
-def average(ratings: np.ndarray) -> np.ndarray:
-    """Return the mean over samples, shape (n_samples, n_posts, n_values); NaN where no sample says anything."""
-    counts = np.count_nonzero(~np.isnan(ratings), axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.nansum(ratings, axis=0) / counts)
 
 
 def list_values(study: Study) -> tuple[ValueInfo, ...]:

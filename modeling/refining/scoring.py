@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from annotation.selectors import get_tree
 from modeling.annotators.facts import summarize_run
+from modeling.annotators.vectors import load_samples
 from modeling.errors import NotEnoughData
 from modeling.experts.loading import Reference, load_reference
 from modeling.experts.services import get_family
@@ -24,6 +25,7 @@ from modeling.reports.calibration import (
     describe_calibration,
     describe_pair,
 )
+from modeling.reports.certainty import Certainty, read_certainty
 from modeling.reports.figures.calibration import draw_calibration_figures
 
 from .runs import find_taught, list_scored_runs, name_line
@@ -136,6 +138,9 @@ def hash_data(data: CalibrationData) -> str:
     )
     for array in (data.reference, data.labels, *(run.ratings for run in data.runs)):
         digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    for run in data.runs:
+        if run.certainty is not None:
+            digest.update(np.ascontiguousarray(run.certainty.probability, dtype="<f8").tobytes())
     digest.update(json.dumps([run.run for run in data.runs]).encode())
     return digest.hexdigest()
 
@@ -188,10 +193,20 @@ def _read_run(run: AnnotatorRun, reference: Reference) -> ReadRun:
         n_readings=n_readings,
         n_failed=faults.total(),
         failures=dict(faults),
+        certainty=_read_certainty(run, reference),
         cost=cost,
         cost_reason=reason,
         n_all=n_all,
     )
+
+
+def _read_certainty(run: AnnotatorRun, reference: Reference) -> Certainty:
+    """Return how sure a run is of posts, in the order of the reference."""
+    said = load_samples(run, reference.post_ids)
+    rows = np.searchsorted(said.ids, reference.post_ids)
+    scale = get_tree(run.annotator.study.value_system).scale
+    distributions = None if said.distributions is None else said.distributions[rows]
+    return read_certainty(said.ratings[:, rows], distributions, scale.levels, reference.threshold)
 
 
 def _write_time(moment: datetime | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from annotation.models import Post
-from modeling.annotators.vectors import load_samples
+from modeling.annotators.vectors import average, load_samples
 from modeling.experts.loading import load_reference
 from modeling.inclusion import DEFAULT
 from modeling.matrices import load_table
@@ -19,7 +19,7 @@ from modeling.reports.figures.figure import Figure
 from modeling.reports.figures.render import Drawn
 from modeling.reports.structure import MOST_POSTS, Source, describe_structure
 
-from .errors import average, list_values
+from .errors import list_values
 from .notes import describe_run
 from .runs import find_taught, list_scored_runs
 

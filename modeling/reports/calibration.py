@@ -22,6 +22,7 @@ from modeling.stats.multilabel import (
     rank_agreement,
 )
 
+from .certainty import Certainty, describe_certainty
 from .expert_agreement import describe_experts, find_presences
 from .numbers import ends, number
 
@@ -32,7 +33,8 @@ OnProgress = Callable[[int, int, str], None]
 DEVELOPMENT = "development"
 N_RESAMPLES = 2000
 CI_LEVEL = 0.95
-SCORES, PAIRS, RANKS = 0, 1, 2  # streams of the seed
+SCORES, PAIRS, RANKS, CERTAINTY = 0, 1, 2, 3  # streams of the seed
+UNKNOWN = "nothing is known of how sure it is"
 NOTES = (
     "A value is expressed in a post when its rating is at or above the threshold; of several samples of a run, their "
     "mean counts.",
@@ -44,6 +46,9 @@ NOTES = (
     "averaged over posts; a post with ratings all alike has none.",
     "Two runs are compared on the posts that both have read. The p is two-sided, from swapping the two within posts at "
     "random; p values of single values are adjusted by Holm's method over the values.",
+    "How sure a run is of a value of a post is the larger of two probabilities, that it is expressed and that it is "
+    "not, by its distributions or samples. It is right where experts say what it holds likelier. Both are means over "
+    "pairs of post and value.",
     "A difference is called within noise unless its p is below 5 % and its interval leaves out zero. Who tries many "
     "versions on the same posts will find one that gains by luck: the test posts, opened once, are what tells.",
 )
@@ -61,6 +66,7 @@ class ReadRun:
     ratings : ndarray of shape (n_posts, n_values), in scale points; NaN where there is no reading
     taught : ndarray of bool, shape (n_posts,): posts that the model was taught
     n_readings, n_failed : of these posts, one for each sample; `failures` are the latter by their kind
+    certainty : how sure it is of each value of a post, None where nothing is known of it
     cost : dollars for all its readings, None where it is not known for `cost_reason`; `n_all` readings were made
     """
 
@@ -78,6 +84,7 @@ class ReadRun:
     n_readings: int = 0
     n_failed: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)
+    certainty: Certainty | None = None
     cost: float | None = None
     cost_reason: str = ""
     n_all: int = 0
@@ -122,6 +129,9 @@ class CalibrationData:
     def __post_init__(self) -> None:
         shape = (len(self.post_ids), len(self.values))
         arrays = {"reference": self.reference} | {f"run {run.run}": run.ratings for run in self.runs}
+        arrays |= {
+            f"the certainty of run {run.run}": run.certainty.probability for run in self.runs if run.certainty
+        }
         for name, array in arrays.items():
             if array.shape != shape:
                 raise ValueError(
@@ -172,7 +182,10 @@ def describe_calibration(
             level=CI_LEVEL,
         )
         ranks = rank_agreement(data.reference, _without_taught(run), rng=np.random.default_rng([seed, RANKS]))
-        runs.append(_describe_run(data, run, said[run.run], scores, ranks))
+        runs.append(
+            _describe_run(data, run, said[run.run], scores, ranks)
+            | _measure_certainty(data, truth, run, seed)
+        )
     best = find_best(runs)
     earlier = find_earlier(data.runs)
     for done, entry in enumerate(runs, start=1 + len(runs)):
@@ -282,6 +295,20 @@ def find_best(runs: Sequence[Mapping[str, Any]]) -> int | None:
 
 def _without_taught(run: ReadRun) -> Floats:
     return np.where(run.taught[:, None], np.nan, run.ratings)
+
+
+def _measure_certainty(data: CalibrationData, truth: Floats, run: ReadRun, seed: int) -> dict[str, Any]:
+    if run.certainty is None:
+        return {"certainty": None, "certainty_reason": UNKNOWN}
+    described, reason = describe_certainty(
+        run.certainty,
+        np.where(run.taught[:, None], np.nan, truth),
+        np.abs(_without_taught(run) - data.reference),
+        rng=np.random.default_rng([seed, CERTAINTY]),
+        n_resamples=N_RESAMPLES,
+        level=CI_LEVEL,
+    )
+    return {"certainty": described, "certainty_reason": reason}
 
 
 def _list_present(row: Floats) -> list[int] | None:

@@ -11,11 +11,20 @@ from .tables import Column, Measures, Table, count, has_numbers, name_values, sa
 PROMPT, ENCODER = "prompt: ", "encoder: "
 STANDIN_MARK = " (stand-in)"
 NOISE_LEVEL = 0.05
+CERTAINTY_SCORES = ("overconfidence", "ece", "brier", "error_uncertainty")
 
 
 def tabulate_calibration(measures: Measures) -> dict[str, Table]:
     """Return the tables of a calibration report by their keys, those without any number left out."""
-    makers = (_tabulate_history, _tabulate_gains, _tabulate_newest, _tabulate_experts, _tabulate_values)
+    makers = (
+        _tabulate_history,
+        _tabulate_gains,
+        _tabulate_newest,
+        _tabulate_certainty,
+        _tabulate_reliability,
+        _tabulate_experts,
+        _tabulate_values,
+    )
     tables = (make(measures) for make in makers)
     return {table.key: table for table in tables if table is not None}
 
@@ -116,8 +125,39 @@ def say_left_out_of(run: Measures, names: Mapping[str, str]) -> list[str]:
     return told
 
 
-def _minus(number: float) -> str:
-    return f"{number:.3f}".replace("-", "\u2212")
+def say_source(certainty: Measures) -> str:
+    """Return where a run's probabilities come from.
+
+    >>> say_source({"from": "samples", "n_samples": 5})
+    'share of 5 samples'
+    """
+    if certainty["from"] == "samples":
+        return f"share of {certainty['n_samples']} samples"
+    return "its distributions"
+
+
+def say_certainty(run: Measures) -> str:
+    """Return in words how sure a run is against how often it is right.
+
+    >>> say_certainty({"certainty": None, "certainty_reason": "it has one sample"})
+    'How sure it is cannot be told: it has one sample.'
+    """
+    found = run.get("certainty")
+    if found is None:
+        return f"How sure it is cannot be told: {run.get('certainty_reason') or 'it was not measured'}."
+    signed = found["overconfidence"]
+    said = f"{found['confidence']:.1%} sure on average and right in {found['accuracy']:.1%}: "
+    low, high = signed["interval"]
+    if low is None:
+        return f"{said}whether that is more than chance cannot be told, {signed['reason']}."
+    numbers = f"{_minus(signed['estimate'], '+.3f')}, {_minus(low, '+.3f')} to {_minus(high, '+.3f')}"
+    if found["verdict"] == "neither":
+        return f"{said}neither overconfident nor underconfident beyond chance ({numbers})."
+    return f"{said}{found['verdict']} ({numbers})."
+
+
+def _minus(number: float, style: str = ".3f") -> str:
+    return f"{number:{style}}".replace("-", "\u2212")
 
 
 def _caption(measures: Measures, *sentences: str, of_models: bool = True) -> str:
@@ -278,6 +318,99 @@ def _tabulate_newest(measures: Measures) -> Table | None:
     )
     title = "F1 of each value, and before" if before else "F1 of each value"
     return Table("calibration_newest", title, caption, columns, rows)
+
+
+def _tabulate_certainty(measures: Measures) -> Table | None:
+    rows = [
+        [
+            name_run(run),
+            say_source(found),
+            found["confidence"],
+            found["accuracy"],
+            *_score_cells(found["overconfidence"]),
+            found["p"],
+            {"neither": "neither beyond chance", "": "not told"}.get(found["verdict"], found["verdict"]),
+            *_score_cells(found["ece"]),
+            found["ece_by_chance"],
+            found["ece_p"],
+            *_score_cells(found["brier"]),
+            *_score_cells(found["error_uncertainty"]),
+            found["n_pairs"],
+            found["n_posts"],
+            found["n_left_out"],
+            "; ".join(
+                dict.fromkeys(found[key]["reason"] for key in CERTAINTY_SCORES if found[key]["reason"])
+            ),
+        ]
+        for run in measures["runs"]
+        if (found := run.get("certainty"))
+    ]
+    if not rows:
+        return None
+    caption = _caption(
+        measures,
+        "Overconfidence is how sure a run is on average, less the share in which it is right: above 0 where it is too "
+        "sure. By chance is the calibration error to be expected of these probabilities if they were right.",
+    )
+    caption += say_left_out(
+        [name_run(run) for run in measures["runs"] if not run.get("certainty")], "Without probabilities"
+    )
+    columns = (
+        Column("run", "Run", "text"),
+        Column("from", "Sure by", "text"),
+        Column("confidence", "Mean confidence"),
+        Column("accuracy", "Share right"),
+        Column("overconfidence", "Overconfidence", "signed"),
+        Column("overconfidence_interval", f"{say_level(measures)} interval", "interval"),
+        Column("overconfidence_p", "p", "p"),
+        Column("says", "It is", "text"),
+        Column("ece", "Calibration error"),
+        Column("ece_interval", "Its interval", "interval"),
+        Column("ece_by_chance", "By chance"),
+        Column("ece_p", "Its p", "p"),
+        Column("brier", "Brier score"),
+        Column("brier_interval", "Its interval", "interval"),
+        Column("error_uncertainty", "Error with spread, rho", "signed"),
+        Column("error_uncertainty_interval", "Its interval", "interval"),
+        Column("pairs", "Pairs", "count"),
+        Column("posts", "Posts", "count"),
+        Column("left_out", "Pairs left out", "count"),
+        Column("note", "Note", "text"),
+    )
+    return Table("calibration_certainty", "How sure, how often right", caption, columns, rows)
+
+
+def _tabulate_reliability(measures: Measures) -> Table | None:
+    rows: list[list[Any]] = [
+        [
+            name_run(run),
+            f"{found['low']:.1f} to {found['high']:.1f}",
+            found["n"],
+            found["probability"],
+            found["observed"],
+            found["interval"],
+        ]
+        for run in measures["runs"]
+        for found in (run.get("certainty") or {}).get("bins", ())
+        if found["n"]
+    ]
+    if not rows:
+        return None
+    caption = _caption(
+        measures,
+        "Pairs of post and value by the probability that the run gives to the value being expressed, and the share in "
+        "which it is by experts.",
+    )
+    columns = (
+        Column("run", "Run", "text"),
+        Column("bin", "Probability from", "text"),
+        Column("pairs", "Pairs", "count"),
+        Column("probability", "Mean probability"),
+        Column("observed", "Share expressed"),
+        Column("observed_interval", f"{say_level(measures)} interval", "interval"),
+    )
+    title = "What probabilities turned out to be"
+    return Table("calibration_reliability", title, caption, columns, rows)
 
 
 def _tabulate_experts(measures: Measures) -> Table | None:

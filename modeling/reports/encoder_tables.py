@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .encoder_teaching import tabulate_teaching
 from .names import SAYS_STANDIN
 from .tables import Column, Measures, Table, count, has_numbers, name_values, say_left_out, say_level
 
@@ -53,6 +54,7 @@ def tabulate_encoder(measures: Measures) -> dict[str, Table]:
         _tabulate_reliability,
         _tabulate_values,
         _tabulate_out_of_fold,
+        tabulate_teaching,
     )
     return {table.key: table for table in (make(measures) for make in makers) if table is not None}
 

@@ -26,16 +26,6 @@ class Decided:
     n_experts: int
     n_unsure: int
 
-    def list_corrected(self, model: Sequence[float], threshold: float) -> tuple[int, ...]:
-        """Return the places of the values whose presence is another than the model's."""
-        if self.ratings is None:
-            return ()
-        return tuple(
-            place
-            for place, (said, rating) in enumerate(zip(model, self.ratings, strict=True))
-            if not math.isnan(rating) and (said >= threshold) != (rating >= threshold)
-        )
-
 
 def put_together(
     model: Sequence[float], decisions: Sequence[tuple[str, Sequence[float] | None]], threshold: float

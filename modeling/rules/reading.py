@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from annotation.tree.nodes import UNSTORABLE
+
 from .language import ANY, BOTH, CONTEXT, EACH, PLACES, PRESENCE, RATING, TEXT, Condition, Rule
 from .patterns import PatternRefused, compile_pattern
 from .words import space_out
@@ -41,11 +43,6 @@ class RulesRefused(ValueError):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = list(faults)
-
-
-def parse_rules(text: str, value_keys: Sequence[str], scale: tuple[int, int]) -> tuple[Rule, ...]:
-    """Return the rules that a JSON text holds. Raises RulesRefused as `read_rules` does, and for what is no JSON."""
-    return read_rules(load_json(text), value_keys, scale)
 
 
 def load_json(text: str) -> Any:
@@ -315,12 +312,17 @@ class _Reader:
             self.blame(place, f"is a word, as text, not {_show(word)}.")
         elif len(word) > MOST_WORD:
             self.blame(place, f"has {len(word):,} characters; at most {MOST_WORD} are taken.")
+        elif UNSTORABLE.search(word):
+            self.blame(place, "holds a character that cannot be stored; take it out.")
         elif not space_out(word).strip():
             self.blame(place, f"{_show(word)} holds no letter or digit; look for it with a pattern.")
 
     def _check_pattern(self, pattern: Any, place: str) -> None:
         if not isinstance(pattern, str):
             self.blame(place, f"is a pattern, as text, not {_show(pattern)}.")
+            return
+        if UNSTORABLE.search(pattern):
+            self.blame(place, "holds a character that cannot be stored; take it out.")
             return
         try:
             compile_pattern(pattern)

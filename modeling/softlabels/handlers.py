@@ -4,6 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from annotation.errors import Refused
 from annotation.models import StudyEvent
 from annotation.services.audit import log_event
 from jobs.errors import PermanentError
@@ -28,7 +29,7 @@ def make(claim: Claim) -> Effect | None:
     _write(soft_set, state=State.RUNNING)
     try:
         made = make_soft_labels(soft_set, claim.report)
-    except (ModelingError, ValueError) as error:
+    except (ModelingError, Refused, ValueError) as error:
         _write(soft_set, state=State.FAILED, problem=str(error), finished_at=timezone.now())
         raise PermanentError(str(error)) from error
     return lambda: _store(soft_set, made)

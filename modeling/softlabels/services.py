@@ -73,7 +73,7 @@ def create_soft_labels(
     has_people = any(source.kind == PEOPLE for source in sources)
     settings = SoftLabelSettings(tuple(sources), rule.as_dict() if has_people else None)
     with transaction.atomic():
-        Study.objects.select_for_update().get(pk=study.pk)  # two at once must not get one number
+        Study.objects.select_for_update(no_key=True).get(pk=study.pk)  # two at once must not get one number
         last = study.soft_label_sets.filter(name=name).aggregate(last=Max("number"))["last"] or 0
         made = SoftLabelSet.objects.create(
             study=study,

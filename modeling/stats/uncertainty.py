@@ -194,13 +194,7 @@ def calibration(
     check_resamples(n_resamples, level)
     if n_bins < 1:
         raise ValueError(f"n_bins is {n_bins}: give at least 1")
-    p, y = _read_pair(probability, presence, "probability", "presence")
-    if ((p < 0) | (p > 1)).any():
-        raise ValueError(f"probability holds {p[(p < 0) | (p > 1)][0]:g}: give numbers from 0 to 1")
-    if (~np.isnan(y) & (y != 0) & (y != 1)).any():
-        raise ValueError(
-            "presence holds another number than 1, 0 and NaN: compare ratings with the threshold first"
-        )
+    p, y = read_outcomes(probability, presence)
     both = ~np.isnan(p) & ~np.isnan(y)
     posts, _ = np.nonzero(both)
     chance, outcome = p[both], y[both]
@@ -392,6 +386,29 @@ def error_uncertainty(
         rho, _correlate(drawn), level=level, n_posts=len(sums), n_left_out=len(x) - len(sums), reason=reason
     )
     return ErrorUncertainty(score, n_cells, len(sums), x.size - n_cells)
+
+
+def read_outcomes(probability: ArrayLike, presence: ArrayLike) -> tuple[Floats, Floats]:
+    """Return probabilities and outcomes as floats of shape (n_posts, n_values); a vector is one value.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a probability is outside 0 to 1 or an outcome is another than 1, 0 and NaN.
+
+    Examples
+    --------
+    >>> read_outcomes([0.5, 1], [0, 1])[0].shape
+    (2, 1)
+    """
+    p, y = _read_pair(probability, presence, "probability", "presence")
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError(f"probability holds {p[(p < 0) | (p > 1)][0]:g}: give numbers from 0 to 1")
+    if (~np.isnan(y) & (y != 0) & (y != 1)).any():
+        raise ValueError(
+            "presence holds another number than 1, 0 and NaN: compare ratings with the threshold first"
+        )
+    return p, y
 
 
 def _ece(bins: Floats) -> Floats:

@@ -13,14 +13,21 @@ from modeling.models.encoders import Work
 from modeling.progress import Progress
 from modeling.reports.names import SAYS_STANDIN
 
-from .services import Asked, find_job
+from .services import Asked, cancel, find_job, is_under_way, resume, tell_name
 from .settings import name_own
 
 
 def add_encoder_arguments(parser: CommandParser) -> None:
     """Add the study, the soft labels and how an encoder is taught."""
     parser.add_argument("study", help="the study's slug")
-    parser.add_argument("--soft-labels", required=True, metavar="NAME", help="the newest made by this name")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--soft-labels", metavar="NAME", help="the newest made by this name")
+    what.add_argument(
+        "--resume",
+        type=int,
+        metavar="NUMBER",
+        help="let one that was cancelled or failed go on, as it was asked",
+    )
     parser.add_argument("--kind", choices=list(KINDS), default=LINEAR, help=f"{LINEAR} when left out")
     parser.add_argument(
         "--folder", default="", metavar="NAME", help="which of the transformers on this machine is the start"
@@ -60,10 +67,20 @@ def find_soft_labels(study: Study, name: str) -> SoftLabelSet:
     return found
 
 
+def let_go_on(asked: Asked | None, study: str, number: int) -> Asked:
+    """Set one that stopped going again; what is taught stays taught. Raises CommandError and TuningRefused."""
+    if asked is None:
+        raise CommandError(f"Study '{study}' has nothing with the number {number} that could go on.")
+    if not is_under_way(asked):  # else its process ended without a word, and it only has to be done
+        resume(asked)
+        asked.refresh_from_db()
+    return asked
+
+
 def do(asked: Asked, stdout: Any, what: str, *, queue: bool) -> bool:
     """Do the job here and tell how far it is; True when it is done, False when it was left to a worker.
 
-    Raises CommandError when it fails.
+    Raises CommandError when it fails, or is cancelled by Ctrl-C.
     """
     job = find_job(asked)
     if job is None:
@@ -73,8 +90,13 @@ def do(asked: Asked, stdout: Any, what: str, *, queue: bool) -> bool:
     if queue:
         stdout.write(f"Job {job.pk} is with the workers.")
         return False
-    job = run_here(job, on_progress=Progress(stdout, what).show_job)
+    how = f"go on with --resume {asked.pk}."
+    try:
+        job = run_here(job, on_progress=Progress(stdout, what).show_job)
+    except KeyboardInterrupt:
+        cancel(asked)
+        raise CommandError(f"Cancelled {tell_name(asked)}. What is taught stays taught; {how}") from None
     asked.refresh_from_db()
     if job.state != Job.State.DONE or asked.state != Work.DONE:
-        raise CommandError(f"{what} failed: {asked.problem or job.error or job.get_state_display()}")
+        raise CommandError(f"{what} failed: {asked.problem or job.error or job.get_state_display()} To {how}")
     return True

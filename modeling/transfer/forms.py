@@ -1,14 +1,13 @@
 """What a researcher says to have an encoder taught, or its transfer checked. A web process imports it."""
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.conf import settings
 
 from annotation.models import Study
 from annotation.selectors import get_tree
-from config.encoder_folders import read_encoder_folders
 from modeling.encoders.settings import KINDS, LINEAR, LOSSES, MOST_FOLDS, ORDINAL, EncoderSettings
 from modeling.errors import TuningRefused
 from modeling.models import EncoderTraining, ExpertSet, SoftLabelSet, TransferCheck
@@ -66,7 +65,7 @@ class EncoderForm(forms.Form):
         labels.queryset = study.soft_label_sets.filter(pk__in=[each.pk for each in made])
         if len(made) == 1:
             labels.initial = made[0]
-        names = read_encoder_folders(os.environ)
+        names = list(settings.ENCODERS)
         folder: Any = self.fields["folder"]
         folder.choices = [("", "The usual one" if names else "None is on this machine")] + [
             (name, name) for name in names

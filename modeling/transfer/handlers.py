@@ -146,7 +146,12 @@ def _try(asked: Asked, work: Callable[[], Done]) -> Done:
 
 def _hold(asked: Row) -> tuple[Row, bool]:
     """Lock the row; returns it, and whether it is still wanted and its labels still count."""
-    row = type(asked).objects.select_for_update().select_related("study", "created_by").get(pk=asked.pk)
+    row = (
+        type(asked)
+        .objects.select_for_update(of=("self",))
+        .select_related("study", "created_by")
+        .get(pk=asked.pk)
+    )
     if row.state not in ASKED:
         return row, False
     if SoftLabelSet.objects.filter(pk=row.soft_labels_id).exclude(outdated_at=None).exists():

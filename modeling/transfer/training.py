@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from modeling.errors import NotEnoughData
 from modeling.experts.loading import load_reference
 from modeling.models import EncoderTraining
 from modeling.reports.encoder import EncoderData, Reader, describe_encoder, spread_labels
+from modeling.reports.encoder_teaching import describe_teaching
 from modeling.reports.encoder_view import Truth
 
 from .lessons import (
@@ -39,6 +41,7 @@ from .settings import FEWEST_TAUGHT, OTHER_LOSS, TrainingSettings
 
 MOST_JUDGED = 5_000  # posts that are held out to judge by, or measured out of fold
 ENCODER = "encoder_"  # before the arrays of an encoder in a part's file
+FACTS = "facts"  # how it was taught, in a part's file
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def do(
         left = {"said": encoder.predict(unpack_texts(begun, "judged"))}
         if part == name_main(settings):
             left |= {f"{ENCODER}{name}": array for name, array in encoder.pack().items()}
+    left |= {FACTS: np.array(json.dumps(_read_facts(encoder)))}
     return {"part": part} | save_scratch(training.study, "taught", **left)
 
 
@@ -269,8 +273,9 @@ def _gather(
     rng = np.random.default_rng(settings.encoder.seed)
     shown = np.sort(rng.permutation(n_taught)[:MOST_JUDGED])
     points = begun["points"].astype(np.float64)
+    values = list_values(training)
     return EncoderData(
-        values=list_values(training),
+        values=values,
         points=points,
         threshold=settings.threshold,
         truth=Truth(begun["truth_ratings"], begun["truth_distributions"]),
@@ -280,5 +285,49 @@ def _gather(
         said_taught=said_taught[shown],
         notes=begun["notes"].tobytes().decode().split("\n"),
         is_standin=training.is_standin,
-        about={"n_taught": n_taught, "n_folds": settings.encoder.n_folds, "n_shown": len(shown)},
+        about={
+            "n_taught": n_taught,
+            "n_folds": settings.encoder.n_folds,
+            "n_shown": len(shown),
+            "teaching": _describe_teaching(settings, begun, results, values, readers),
+        },
     )
+
+
+def _describe_teaching(
+    settings: TrainingSettings,
+    begun: Mapping[str, NDArray[Any]],
+    results: Mapping[str, Mapping[str, NDArray[Any]]],
+    values: Sequence[tuple[str, str]],
+    readers: Sequence[Reader],
+) -> list[dict[str, Any]]:
+    """Return how each encoder was taught, the one that is kept first; those taught before this was stored have none."""
+    names = {f"{reader.labels}:{reader.loss}": reader.label for reader in readers}
+    told = []
+    for part in list_parts(settings):
+        kind, which = part.split(":")
+        taught = (
+            begun["folds"] != int(which) if kind == "fold" else np.ones(len(begun["folds"]), dtype=np.bool_)
+        )
+        if FACTS not in results[part]:
+            continue
+        is_labeled = np.isfinite(begun["targets"][taught]).all(axis=2)
+        told.append(
+            describe_teaching(
+                names.get(part) or f"All but fold {int(which) + 1}",
+                json.loads(str(results[part][FACTS])),
+                n_taught=int(is_labeled.any(axis=1).sum()),
+                untaught_values=np.flatnonzero(~is_labeled.any(axis=0)).tolist(),
+                values=values,
+            )
+        )
+    return told
+
+
+def _read_facts(encoder: Any) -> dict[str, Any]:
+    """Return what an encoder says of its own teaching: a transformer its facts, a linear one what was chosen."""
+    facts = dict(getattr(encoder, "facts", None) or getattr(encoder, "choice", {}))
+    return {
+        name: None if isinstance(fact, float) and not np.isfinite(fact) else fact
+        for name, fact in facts.items()
+    }

@@ -99,7 +99,8 @@ def read_distributions(annotator: AnnotatorModel, texts: Sequence[str]) -> tuple
             f"The file {annotator.artefact} holds an encoder of {said.shape[1]} values on {said.shape[2]} points; the "
             f"study has {shape[1]} values on {shape[2]} points."
         )
-    return said @ points, said
+    # Shares that are rounded do not sum to 1 to the last digit: their mean could lie off the scale.
+    return np.clip(said @ points, points[0], points[-1]), said
 
 
 @functools.lru_cache(maxsize=IN_MEMORY)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
+from annotation.errors import Refused
 from annotation.models import Study
 from jobs.errors import PermanentError
 from jobs.parts import Part, Parts
@@ -144,7 +145,10 @@ def report_verification(claim: Claim) -> Effect:
     if verification is None or verification.state != State.DONE:
         raise PermanentError("The verification is gone, or its queue is not made yet.")
     read_at = timezone.now()
-    measures = compute_verification(verification, claim.report)
+    try:
+        measures = compute_verification(verification, claim.report)
+    except (Refused, RulesRefused) as error:
+        raise PermanentError(f"The study's values have changed since. {error}") from error
     figures = draw_all(draw_verification_figures(measures))
 
     def store() -> dict[str, Any]:

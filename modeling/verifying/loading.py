@@ -10,7 +10,7 @@ import numpy as np
 
 from annotation.models import Post, Study
 from annotation.selectors import get_tree
-from modeling.fields import pack
+from modeling.annotators.vectors import RunSamples, average, load_samples
 from modeling.models import AnnotatorRun, ExpertItem, ModelReading, Verification, VerificationDecision
 from modeling.rules.deciding import Decided, put_together
 from modeling.rules.matching import Matcher
@@ -71,23 +71,22 @@ def load_chunk(corpus: Corpus, ids: Sequence[int]) -> tuple[Chunk, bytes]:
     rows = list(posts)
     for _, *words in rows:
         digest.update(json.dumps(words).encode())
-    place = {pk: row for row, (pk, *_) in enumerate(rows)}
-    samples, distributions = _read_run(corpus.study, corpus.run, place, digest)
-    others = []
-    for other in corpus.others:
-        said, _ = _read_run(corpus.study, other, place, digest)
-        others.append(_mean(said))
+    there = np.array([pk for pk, *_ in rows], dtype=np.int64)
+    said = load_samples(corpus.run, there)
+    others = [load_samples(other, there) for other in corpus.others]
+    for each in (said, *others):
+        digest.update(_hash(each))
     texts, contexts = [row[2] for row in rows], [row[3] for row in rows]
-    return Chunk(texts, contexts, samples, distributions, tuple(others)), digest.digest()
+    means = tuple(average(other.ratings) for other in others)
+    return Chunk(texts, contexts, said.ratings, said.distributions, means), digest.digest()
 
 
 def load_means(run: AnnotatorRun, ids: Sequence[int]) -> np.ndarray:
-    """Return a run's mean ratings of posts, of shape (n_posts, n_values); NaN where there are none."""
+    """Return a run's mean ratings of posts in increasing order: (n_posts, n_values), NaN where there are none."""
     means = np.full((len(ids), len(run.annotator.study.value_keys)), np.nan)
     for begin in range(0, len(ids), AT_ONCE):
-        some = ids[begin : begin + AT_ONCE]
-        place = {int(pk): row for row, pk in enumerate(some)}
-        means[begin : begin + len(some)] = _mean(_read_run(run.annotator.study, run, place, None)[0])
+        some = np.array(ids[begin : begin + AT_ONCE], dtype=np.int64)
+        means[begin : begin + len(some)] = average(load_samples(run, some).ratings)
     return means
 
 
@@ -129,38 +128,9 @@ def load_verified(verification: Verification) -> tuple[np.ndarray, np.ndarray, n
     return np.array(ids, dtype=np.int64), ratings, whose
 
 
-def _read_run(
-    study: Study, run: AnnotatorRun, place: dict[int, int], digest: Any
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return samples (n_samples, n_posts, n_values) and mean distributions; what is used goes into the hash."""
-    n_values, n_points = len(study.value_keys), len(get_tree(study.value_system).scale.levels)
-    ratings = np.full((run.annotator.samples, len(place), n_values), np.nan)
-    sums, counts = None, np.zeros((len(place), n_values))
-    readings = ModelReading.objects.filter(run=run, post__in=list(place)).order_by("post", "sample")
-    for post_id, sample, said, detail in readings.values_list("post_id", "sample", "ratings", "detail"):
-        if said is None or len(said) != n_values or sample >= len(ratings):
-            continue
-        row = place[post_id]
-        ratings[sample, row] = said
-        distributions = detail.get("distributions") or ()
-        if digest is not None:
-            digest.update(f"{row} {sample}".encode() + pack(said) + json.dumps(distributions).encode())
-        for value, distribution in enumerate(distributions):
-            if distribution is None or len(distribution) != n_points:
-                continue
-            if sums is None:
-                sums = np.zeros((len(place), n_values, n_points))
-            sums[row, value] += distribution
-            counts[row, value] += 1
-    if digest is not None:
-        digest.update(b"|")
-    if sums is None:
-        return ratings, None
-    with np.errstate(invalid="ignore"):
-        return ratings, sums / counts[:, :, None]
-
-
-def _mean(samples: np.ndarray) -> np.ndarray:
-    read = ~np.isnan(samples)
-    with np.errstate(invalid="ignore"):
-        return np.where(read, samples, 0.0).sum(axis=0) / read.sum(axis=0)
+def _hash(said: RunSamples) -> bytes:
+    """All that rules are held against, of what a run says."""
+    digest = hashlib.sha256(repr(said.ratings.shape).encode() + said.ratings.tobytes())
+    if said.distributions is not None:
+        digest.update(said.distributions.tobytes())
+    return digest.digest()

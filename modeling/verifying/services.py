@@ -12,8 +12,10 @@ from annotation.errors import Refused
 from annotation.models import Study, StudyEvent
 from annotation.selectors import get_tree
 from annotation.services.audit import log_event
+from annotation.tree.nodes import UNSTORABLE
 from jobs import services as jobs
 from jobs.models import Job
+from modeling.experts.reference import are_same
 from modeling.models import (
     AnnotatorRun,
     ExpertSet,
@@ -60,11 +62,9 @@ def save_rule_set(study: Study, *, name: str, rules: Any, note: str = "", user: 
     Refused
         For a name that is none.
     """
-    name, note = name.strip(), note.strip()
+    name, note = name.strip(), _check_note(note, NOTE_LENGTH)
     if not name or len(name) > NAME_LENGTH or not name.isprintable():
         raise Refused(f"Rules need a name of 1 to {NAME_LENGTH} characters on one line.")
-    if len(note) > NOTE_LENGTH:
-        raise Refused(f"The note has {len(note):,} characters; at most {NOTE_LENGTH} are taken.")
     read_rules(rules, study.value_keys, get_scale(study))
     Study.objects.select_for_update(no_key=True).get(pk=study.pk)
     newest = study.rule_sets.filter(name=name).order_by("-number").first()
@@ -253,13 +253,11 @@ def store_decision(
         With everything that is wrong; while the queue is not made.
     """
     item = VerificationItem.objects.select_for_update(of=("self",)).get(pk=item.pk)
-    verification, note = item.verification, note.strip()
+    verification, note = item.verification, _check_note(note, LONGEST_NOTE)
     if verification.state != State.DONE:
         raise Refused("The queue is not made yet.")
     if verdict not in Verdict.values:
         raise Refused(f"A decision is {', '.join(Verdict.values)}, not '{verdict:.20}'.")
-    if len(note) > LONGEST_NOTE:
-        raise Refused(f"The note has {len(note):,} characters; at most {LONGEST_NOTE:,} are taken.")
     own = None
     if verdict == Verdict.CORRECTED:
         own = _check_ratings(verification.study, item, ratings)
@@ -318,17 +316,20 @@ def _check_ratings(
     return tuple(float(given) for given in ratings)
 
 
+def _check_note(note: str, longest: int) -> str:
+    note = note.strip()
+    if len(note) > longest:
+        raise Refused(f"The note has {len(note):,} characters; at most {longest:,} are taken.")
+    if UNSTORABLE.search(note):
+        raise Refused("The note holds a character that cannot be stored; take it out.")
+    return note
+
+
 def _is_same(
     before: VerificationDecision, verdict: str, ratings: tuple[float, ...] | None, note: str
 ) -> bool:
-    same_ratings = (before.ratings is None and ratings is None) or (
-        before.ratings is not None
-        and ratings is not None
-        and all(
-            a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(before.ratings, ratings, strict=True)
-        )
-    )
-    return before.verdict == verdict and before.note == note and same_ratings
+    # Only a correction has ratings, and it always has them.
+    return before.verdict == verdict and before.note == note and are_same(before.ratings or (), ratings or ())
 
 
 def _check_runs(study: Study, run: AnnotatorRun, other_runs: Iterable[AnnotatorRun]) -> list[AnnotatorRun]:

@@ -23,20 +23,22 @@ from modeling.reporting.subjects import get_report, name_subject, request_report
 from modeling.reports.calibration_tables import (
     find_run,
     name_run,
+    say_certainty,
     say_gain,
     say_left_out_of,
     say_noise,
     say_posts,
+    say_source,
     say_threshold,
     tabulate_calibration,
 )
 from modeling.reports.names import SAYS_STANDIN
 from modeling.reports.tables import Measures, name_values, write_csv
 
-from .misattributions import answer_polling, cancel_report_work, describe_report_work
+from .report_work import answer_polling, cancel_report_work, describe_report_work
 from .results.frame import pick_figures, read_measures
 
-FIGURES = ("calibration_history", "calibration_newest", "calibration_best")
+FIGURES = ("calibration_history", "calibration_newest", "calibration_best", "calibration_reliability")
 KIND = Report.Kind.CALIBRATION
 LONGEST_NUMBER = 9  # digits
 CHOOSE_TWO = "Choose two different runs."
@@ -238,6 +240,20 @@ def _describe(report: Report | None) -> dict[str, Any]:
         "history": [
             {"run": run, "name": name_run(run), "says": say_noise(run["before"])} for run in measures["runs"]
         ],
+        "certain": [
+            {
+                "name": name_run(run),
+                "found": run["certainty"],
+                "says": say_certainty(run),
+                "source": say_source(run["certainty"]),
+            }
+            for run in measures["runs"]
+            if run.get("certainty")
+        ],
+        "uncertain": [
+            (name_run(run), say_certainty(run)) for run in measures["runs"] if not run.get("certainty")
+        ],
+        "has_samples": any((run.get("certainty") or {}).get("from") == "samples" for run in measures["runs"]),
         "left_out": left_out,
         "posts_words": say_posts(measures),
         "threshold": say_threshold(measures),

@@ -26,6 +26,7 @@ from modeling.reports.encoder_tables import (
     tabulate_encoder,
     tabulate_transfer,
 )
+from modeling.reports.encoder_teaching import has_learnt_nothing, say_teaching
 from modeling.reports.names import SAYS_STANDIN
 from modeling.reports.tables import Measures, Table, write_csv
 from modeling.transfer import services
@@ -113,6 +114,8 @@ def show_training(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             "findings": group_findings(measures),
             "n_differences": len(MEASURES) * len(measures["differences"]),
             "reference": say_reference(measures),
+            "teaching": say_teaching(measures),
+            "has_learnt_nothing": has_learnt_nothing(measures),
         }
     return render(request, "modeling/encoder.html", work | context)
 

@@ -218,7 +218,7 @@ def _show(
         "n_own": len(own),
         "first_own": next(iter(own), None),
         "n_waiting": len(standing.list_waiting(expert_set, name)),
-        "n_known": standing.count_known_tests(expert_set),
+        "n_known": standing.count_dealt_otherwise(expert_set, standing.Split.DEVELOPMENT),
         "n_open": sum(each.n_open for each in splits),
         "n_incomplete": sum(each.n_posts - each.n_complete for each in splits),
         "may_work": can_work,

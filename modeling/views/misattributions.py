@@ -9,13 +9,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
-from django_htmx.http import HttpResponseClientRefresh
 
 from annotation.models import Post, Study
 from annotation.permissions import Deed, get_study, may
-from jobs.models import Job
-from jobs.services import cancel
 from modeling.annotators.prompts import get_design
+from modeling.experts.standing import may_see_labels
 from modeling.models import AnnotatorRun, ExpertLabel, ExpertResolution, ExpertSet, Report
 from modeling.prompts.design import PromptDesign
 from modeling.refining.notes import (
@@ -32,7 +30,7 @@ from modeling.refining.notes import (
     write_note,
 )
 from modeling.refining.runs import list_scored_runs
-from modeling.reporting.subjects import find_report_job, name_subject, request_report
+from modeling.reporting.subjects import name_subject, request_report
 from modeling.reports.misattribution_tables import (
     MATRIX,
     PAIRS,
@@ -43,9 +41,8 @@ from modeling.reports.misattribution_tables import (
 )
 from modeling.reports.tables import Measures, name_values, write_csv
 
+from .report_work import answer_polling, cancel_report_work, describe_report_work
 from .results.frame import pick_figures, read_measures
-
-POLL_SECONDS = 2
 
 
 @require_GET
@@ -72,9 +69,10 @@ def show_errors(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "may_word": may(request.user, study, Deed.SET_UP),
     }
     report = get_error_report(expert_set, run.pk) if run else None
-    measures = read_measures(report)
+    measures = _read_shown(request, expert_set, report)
     if run and report and measures:
         context |= _describe(study, expert_set, run, report, measures)
+        context["sees_labels"] = may_see_labels(expert_set, request.user)
     return render(request, "modeling/errors.html", context)
 
 
@@ -97,6 +95,14 @@ def _name_run(run: AnnotatorRun) -> str:
     asked = f", prompt version {prompt.number}" if prompt else ""
     standin = " (stand-in)" if run.is_standin or run.annotator.is_standin else ""
     return f"Run {run.pk}: {run.annotator}{asked}{standin}"
+
+
+def _read_shown(request: HttpRequest, expert_set: ExpertSet, report: Report | None) -> Measures | None:
+    """The measures of a report; without single posts for somebody who still labels the set, blind to all others."""
+    measures = read_measures(report)
+    if measures and not may_see_labels(expert_set, request.user):
+        measures |= {"pairs": [pair | {"examples": []} for pair in measures["pairs"]]}
+    return measures
 
 
 def _describe(
@@ -197,7 +203,9 @@ def download_note(request: HttpRequest, slug: str, pk: int, run: int) -> HttpRes
     study = get_study(request.user, slug, Deed.SEE)
     expert_set = get_object_or_404(study.expert_sets, pk=pk)
     found = _get_run(expert_set, str(run))
-    measures = _get_measures(expert_set, run)
+    measures = _read_shown(request, expert_set, get_error_report(expert_set, run))
+    if measures is None:
+        raise Http404("Nobody has looked for the errors of this run.")
     run_before = find_run_before(expert_set, found)
     before = read_measures(get_error_report(expert_set, run_before.pk)) if run_before else None
     design = get_design(found.annotator.prompt) if found.annotator.prompt else None
@@ -229,34 +237,6 @@ def _get_measures(expert_set: ExpertSet, run: int) -> Measures:
     if measures is None:
         raise Http404("The errors of this run have not been looked for.")
     return measures
-
-
-def describe_report_work(request: HttpRequest, study: Study, kind: str, subject: str) -> dict[str, Any]:
-    """Return what is known of the newest job that makes a report."""
-    job = find_report_job(study, kind, subject)
-    return {
-        "job": job,
-        "is_busy": job is not None and not job.is_final,
-        "is_failed": job is not None and job.state == Job.State.FAILED,
-        "may_ask": may(request.user, study, Deed.EXCLUDE),
-        "poll_seconds": POLL_SECONDS,
-    }
-
-
-def answer_polling(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Return how far the work is; a fresh page once it has ended."""
-    if not context["is_busy"]:
-        return HttpResponseClientRefresh()
-    return render(request, "modeling/_errors_work.html", context)
-
-
-def cancel_report_work(request: HttpRequest, study: Study, kind: str, subject: str) -> None:
-    """Stop the newest job that makes a report; say so, or that it had ended."""
-    job = find_report_job(study, kind, subject)
-    if job is not None and cancel(job):
-        messages.success(request, "The work was cancelled; what was there before is as it was.")
-    else:
-        messages.info(request, "There was nothing to cancel: the work had ended.")
 
 
 def have_labels_changed(expert_set: ExpertSet, report: Report) -> bool:

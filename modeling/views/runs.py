@@ -178,12 +178,17 @@ def try_again(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     study, run = _get_own_run(request, slug, pk)
     if run.state == State.RUNNING:
         messages.info(request, "The run is under way; try again when it has ended.")
-    elif forget_failures(run):
-        resume_run(run, request.user)
-    else:
-        messages.info(
-            request, "Every failure of this run is a reply that was paid for; asking again finds it again."
-        )
+        return redirect("modeling:run", study.slug, run.pk)
+    try:
+        if forget_failures(run):
+            resume_run(run, request.user)
+        else:
+            messages.info(
+                request,
+                "Every failure of this run is a reply that was paid for; asking again finds it again.",
+            )
+    except Refused as refusal:
+        messages.error(request, str(refusal))
     return redirect("modeling:run", study.slug, run.pk)
 
 

@@ -32,7 +32,7 @@ from modeling.reports.stability_tables import MORE_SAMPLES, say_wordings, tabula
 from modeling.reports.tables import write_csv
 
 from .calibration import get_set, read_number
-from .misattributions import answer_polling, cancel_report_work, describe_report_work
+from .report_work import answer_polling, cancel_report_work, describe_report_work
 from .results.frame import pick_figures, read_measures
 
 KIND = Report.Kind.STABILITY

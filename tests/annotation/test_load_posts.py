@@ -4,6 +4,7 @@ import io
 import pytest
 from django.core.management import CommandError, call_command
 
+from annotation.management.commands import load_posts
 from annotation.models import Post, PostUpload, Study, StudyEvent
 from tests.annotation.post_files import make_study, write_csv
 
@@ -106,3 +107,18 @@ def test_layout_options_read_what_the_guess_would_not(run, study):
         "--no-quotes",
     )
     assert study.posts.get().text == '"Łódź" is far'
+
+
+def test_ctrl_c_loads_nothing_and_the_same_file_can_be_loaded_afterwards(run, study, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(load_posts, "run_here", interrupt)
+        with pytest.raises(CommandError, match="Nothing was loaded: cancelled"):
+            run()
+    assert not PostUpload.objects.exists()
+    assert not study.posts.exists()
+    run()
+    assert study.posts.exists()
+
+
+def interrupt(*arguments, **options):
+    raise KeyboardInterrupt

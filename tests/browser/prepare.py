@@ -12,6 +12,7 @@ POSTS_PER_RATER = 3
 N_QUESTIONS = 3
 N_POSTS_FOR_REPORT = 12
 N_SIMULATED = 12
+N_POSTS_FOR_EXPERTS = 10
 KEPT = ("consent", "labeling", "vcq", "questionnaire")
 
 
@@ -67,9 +68,32 @@ def ask_models(study) -> None:
             run_here(demo.curate(study))
             annotator = study.annotators.get(name__endswith="value screening")
             run_here(start_run(create_run(annotator, selection=first_posts(study, 5), is_preview=True)))
+            ask_experts(study)
     create_check(study.curations.get(), purpose="comprehensibility", threshold=3, n_each=3)
     taught = SetSettings(more_raters_than=3, n_drawn=6, n_kept=5)
     run_here(find_job(train_encoder(study, taught, name="Local reader")))
+
+
+def ask_experts(study) -> None:
+    """Have invented experts label posts, and hold against them all that the demonstration does."""
+    from jobs.services import run_here
+    from modeling import demo_annotators, demo_experts
+
+    demo_experts.N_POSTS = N_POSTS_FOR_EXPERTS
+    for ask in (
+        demo_annotators.read_zero_shot,
+        demo_annotators.read_few_shot,
+        demo_experts.label_posts,
+        demo_experts.read_with_next_prompt,
+        demo_experts.calibrate,
+        demo_experts.find_errors,
+        demo_experts.place_values,
+        demo_experts.verify,
+        demo_experts.mix_labels,
+        demo_experts.teach_by_labels,
+    ):
+        if job := ask(study):
+            assert run_here(job).state == job.State.DONE, job.error
 
 
 def shorten(study) -> None:

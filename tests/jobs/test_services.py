@@ -284,6 +284,21 @@ def test_an_exit_is_recorded_and_still_ends_the_process(queued):
     assert (job.state, job.lease_token) == ("queued", None)
 
 
+def test_an_interrupt_that_compiled_code_made_an_error_of_still_ends_the_process(queued, caplog):
+    def leave(claim):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise SystemError("returned a result with an exception set") from interrupt
+
+    job = queued(leave)
+    with pytest.raises(KeyboardInterrupt):
+        services.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.lease_token) == ("queued", None)
+    assert "was interrupted on try 1" in caplog.text
+
+
 def test_reasons_and_logs_hold_no_secret_and_at_most_2000_characters(queued, monkeypatch, settings, caplog):
     monkeypatch.setenv("SOME_API_KEY", "sk-very-secret")
 

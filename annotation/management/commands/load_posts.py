@@ -93,6 +93,8 @@ class Command(BaseCommand):
                 raise CommandError(f"Nothing was loaded. {upload.problem or job.error}")
         except Refused as error:
             raise CommandError(f"Nothing was loaded. {error}") from error
+        except KeyboardInterrupt:
+            raise CommandError("Nothing was loaded: cancelled. The same command begins anew.") from None
         finally:
             if not is_loaded:  # so that the same file can be tried in another way
                 uploads.discard_upload(uploads.reopen_upload(upload))

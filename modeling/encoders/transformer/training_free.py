@@ -79,11 +79,6 @@ class TransformerEncoder:
             found[first : first + len(ids)] = soften(logits.reshape(len(ids), self.n_values, -1))
         return found
 
-    def count_cut(self, texts: Sequence[str]) -> int:
-        """Return how many texts are longer than what is read of them."""
-        parts = range(0, len(texts), TEXTS_AT_ONCE)
-        return sum(int(self._tokenizer.encode(texts[at : at + TEXTS_AT_ONCE])[1].sum()) for at in parts)
-
     def pack(self) -> Arrays:
         """Return plain arrays from which `unpack` makes the same encoder again."""
         return {

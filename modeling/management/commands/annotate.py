@@ -1,7 +1,8 @@
-"""`manage.py annotate STUDY (--provider NAME --model NAME | --annotator PK) [--posts all|corpus|N] [--yes] ...`"""
+"""`manage.py annotate STUDY (--provider NAME --model NAME | --annotator PK) [--posts all|corpus|N | --keys FILE]`"""
 
 import time
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,10 +15,14 @@ from modeling.annotators.facts import count_progress, summarize_run
 from modeling.annotators.few_shot import build_examples
 from modeling.annotators.prompts import get_prompt
 from modeling.annotators.runs import cancel_run, create_run, resume_run, start_run
-from modeling.annotators.selecting import corpus_posts, first_posts, study_posts
+from modeling.annotators.selecting import chosen_posts, corpus_posts, first_posts, study_posts
 from modeling.models import AnnotatorModel, AnnotatorRun, PromptVersion
 from modeling.progress import Progress
 from modeling.reports.names import SAYS_STANDIN
+
+from .experts import read_keys
+
+SHOWN_KEYS = 10
 
 
 class Command(BaseCommand):
@@ -49,6 +54,9 @@ class Command(BaseCommand):
         parser.add_argument("--budget", help="dollars; the run stops before it spends more")
         parser.add_argument("--concurrency", type=int, default=8, help="calls at once")
         parser.add_argument("--posts", default="all", help="'all' that people label, 'corpus', or how many")
+        parser.add_argument(
+            "--keys", type=Path, metavar="FILE", help="instead: a file of keys of posts, one a line"
+        )
         parser.add_argument("--resume", type=int, metavar="RUN", help="let a run that stopped go on")
         parser.add_argument("--estimate-only", action="store_true", help="show the cost and end")
         parser.add_argument("--yes", action="store_true", help="do not ask before it starts")
@@ -75,7 +83,7 @@ class Command(BaseCommand):
                 )
             job = resume_run(run, budget=budget) if options["resume"] else start_run(run)
             self._work(run, job)
-        except (Refused, ValueError) as error:
+        except (Refused, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
 
     def _find_run(self, study: Study, number: int) -> AnnotatorRun:
@@ -92,7 +100,7 @@ class Command(BaseCommand):
         )
         return create_run(
             annotator,
-            selection=_select(study, options["posts"]),
+            selection=_select(study, options["posts"], options["keys"]),
             mode=AnnotatorRun.Mode.BATCH if options["batch"] else AnnotatorRun.Mode.CALLS,
             concurrency=options["concurrency"],
             budget=_read_dollars(options["budget"], "--budget"),
@@ -202,11 +210,14 @@ def _is_confirmed() -> bool:
 def _find_posts(study: Study, keys: list[str]) -> list[Post]:
     found = {post.key: post for post in study.posts.filter(key__in=keys)}
     if strangers := [key for key in keys if key not in found]:
-        raise CommandError(f"Study '{study.slug}' has no post {', '.join(strangers)}.")
+        more = f" and {len(strangers) - SHOWN_KEYS:,} more" if len(strangers) > SHOWN_KEYS else ""
+        raise CommandError(f"Study '{study.slug}' has no post {', '.join(strangers[:SHOWN_KEYS])}{more}.")
     return [found[key] for key in keys]
 
 
-def _select(study: Study, posts: str) -> dict[str, Any]:
+def _select(study: Study, posts: str, keys: Path | None) -> dict[str, Any]:
+    if keys is not None:
+        return chosen_posts(post.pk for post in _find_posts(study, read_keys(keys)))
     if posts == "all":
         return study_posts(study)
     if posts == "corpus":

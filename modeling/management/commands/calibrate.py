@@ -28,6 +28,8 @@ from modeling.reports.calibration_tables import (
 from modeling.reports.names import SAYS_STANDIN
 from modeling.reports.tables import Measures, name_values
 
+from .errors import do
+
 FAMILY = "prompt: "
 
 
@@ -168,12 +170,8 @@ class Command(BaseCommand):
         if queue:
             self.stdout.write(f"Job {job.pk} is with the workers.")
             return
-        progress = Progress(self.stdout, "Measuring")
-        job = run_here(job, on_progress=progress.show_job)
-        report = get_report(expert_set.study, Report.Kind.CALIBRATION, subject)
-        if job.state != Job.State.DONE or report is None:
-            raise CommandError(job.error or f"The job is {job.get_state_display().lower()}.")
-        self._show(report.measures)
+        do(self, job, "Measuring")
+        self._show(get_report(expert_set.study, Report.Kind.CALIBRATION, subject).measures)
 
     def _show(self, measures: Measures) -> None:
         names = name_values(measures)

@@ -1,13 +1,21 @@
-"""`manage.py check_transfer STUDY --soft-labels NAME --by COLUMN [--train SOURCE --test SOURCE]`"""
+"""`manage.py check_transfer STUDY (--soft-labels NAME --by COLUMN [--train SOURCE ...] | --resume NUMBER)`"""
 
 from django.core.management.base import BaseCommand, CommandError
 
+from annotation.models import Study
 from annotation.selectors import get_tree
 from modeling.errors import TuningRefused
-from modeling.models import Report
+from modeling.models import Report, TransferCheck
 from modeling.reporting.subjects import get_report
 from modeling.reports.encoder_tables import say_transfer
-from modeling.transfer.asking import add_encoder_arguments, do, find_soft_labels, find_study, read_encoder
+from modeling.transfer.asking import (
+    add_encoder_arguments,
+    do,
+    find_soft_labels,
+    find_study,
+    let_go_on,
+    read_encoder,
+)
 from modeling.transfer.services import create_check, name_subject
 from modeling.transfer.settings import CheckSettings, suggest_threshold
 
@@ -19,7 +27,6 @@ class Command(BaseCommand):
         add_encoder_arguments(parser)
         parser.add_argument(
             "--by",
-            required=True,
             metavar="COLUMN",
             help="what tells sources apart: a column of the posts' metadata, or 'language', which is detected where "
             "the posts have no such column",
@@ -31,22 +38,14 @@ class Command(BaseCommand):
         parser.add_argument("--fewest", type=int, default=50, help="posts that a source must have (50)")
         parser.add_argument("--test-share", type=float, default=0.3, help="held out of each source (0.3)")
 
-    def handle(self, *args, study: str, soft_labels: str, queue: bool, **options):
+    def handle(self, *args, study: str, queue: bool, **options):
         found = find_study(study)
-        made = find_soft_labels(found, soft_labels)
-        scale = get_tree(found.value_system).scale
-        threshold = options["threshold"]
         try:
-            settings = CheckSettings(
-                by=options["by"],
-                threshold=suggest_threshold(scale.min, scale.max) if threshold is None else threshold,
-                train_on=options["train"],
-                test_on=options["test"],
-                fewest_posts=options["fewest"],
-                test_share=options["test_share"],
-                encoder=read_encoder(options),
-            )
-            check = create_check(found, made, settings)
+            if options["resume"] is not None:
+                stopped = TransferCheck.objects.filter(study=found, pk=options["resume"]).first()
+                check = let_go_on(stopped, study, options["resume"])
+            else:
+                check = self._ask(found, options)
         except (TuningRefused, ValueError) as error:
             raise CommandError(str(error)) from error
         if not do(check, self.stdout, "Checking transfer", queue=queue):
@@ -57,3 +56,20 @@ class Command(BaseCommand):
                 self.stdout.write(note)
             for sentence in say_transfer(report.measures):
                 self.stdout.write(f"  {sentence}")
+
+    def _ask(self, study: Study, options) -> TransferCheck:
+        if not options["by"]:
+            raise CommandError("Say by --by what tells sources apart.")
+        made = find_soft_labels(study, options["soft_labels"])
+        scale = get_tree(study.value_system).scale
+        threshold = options["threshold"]
+        settings = CheckSettings(
+            by=options["by"],
+            threshold=suggest_threshold(scale.min, scale.max) if threshold is None else threshold,
+            train_on=options["train"],
+            test_on=options["test"],
+            fewest_posts=options["fewest"],
+            test_share=options["test_share"],
+            encoder=read_encoder(options),
+        )
+        return create_check(study, made, settings)

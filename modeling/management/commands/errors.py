@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotation.models import Study
 from jobs.models import Job
-from jobs.services import run_here
+from jobs.services import cancel, run_here
 from modeling.annotators.prompts import get_design
 from modeling.models import AnnotatorRun, ExpertSet, Report
 from modeling.progress import Progress
@@ -104,7 +104,11 @@ def get_set(slug: str, pk: int) -> ExpertSet:
 
 
 def do(command: BaseCommand, job: Job, what: str) -> None:
-    """Do a job here and now, with its progress. Raises CommandError when it does not end well."""
-    job = run_here(job, on_progress=Progress(command.stdout, what).show_job)
+    """Do a job here and now, with its progress. Raises CommandError when it does not end well, or at Ctrl-C."""
+    try:
+        job = run_here(job, on_progress=Progress(command.stdout, what).show_job)
+    except KeyboardInterrupt:
+        cancel(job)
+        raise CommandError("Cancelled. Nothing was stored; the same command begins anew.") from None
     if job.state != Job.State.DONE:
         raise CommandError(f"{what} failed: {job.error or job.get_state_display()}")

@@ -162,13 +162,18 @@ def _find_set(study: Study, asked: str) -> ExpertSet:
     return found
 
 
+def read_keys(path: Path) -> list[str]:
+    """Return the keys of a file, one a line. Raises CommandError for another encoding, and OSError."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} is not UTF-8; save it in that encoding.") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
 def _read_posts(posts: str, keys: Path | None) -> list[str] | int | None:
     if keys is not None:
-        try:
-            lines = keys.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise CommandError(f"{keys} is not UTF-8; save it in that encoding.") from error
-        return [line.strip() for line in lines if line.strip()]
+        return read_keys(keys)
     if posts == "all":
         return None
     if not (posts.isascii() and posts.isdecimal() and len(posts) < 10):

@@ -1,4 +1,4 @@
-"""`manage.py soft_labels STUDY --name NAME [--run PK:WEIGHT:logprobs ...] [--people WEIGHT] [--experts SET:WEIGHT]`"""
+"""`manage.py soft_labels STUDY (--name NAME [--run PK:WEIGHT:logprobs ...] [--people WEIGHT] ... | --resume NUMBER)`"""
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -6,9 +6,17 @@ from annotation.models import Study
 from jobs.models import Job
 from jobs.services import run_here
 from modeling.management.inclusion_options import add_inclusion_options, read_inclusion_options
+from modeling.models import SoftLabelSet
 from modeling.progress import Progress
 from modeling.reports.names import SAYS_STANDIN
-from modeling.softlabels.services import SoftLabelsRefused, create_soft_labels, find_job, name_source
+from modeling.softlabels.services import (
+    SoftLabelsRefused,
+    cancel_soft_labels,
+    create_soft_labels,
+    find_job,
+    make_again,
+    name_source,
+)
 from modeling.softlabels.settings import (
     EXPERTS,
     LOGPROBS,
@@ -30,7 +38,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("study", help="the study's slug")
-        parser.add_argument("--name", required=True, help="the same name again makes the next version")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--name", help="the same name again makes the next version")
+        what.add_argument(
+            "--resume", type=int, metavar="NUMBER", help="make those that were cancelled or failed"
+        )
         parser.add_argument(
             "--run",
             action="append",
@@ -62,13 +74,16 @@ class Command(BaseCommand):
         parser.add_argument("--queue", action="store_true", help="leave the work to a worker")
         add_inclusion_options(parser)
 
-    def handle(self, *args, study: str, name: str, queue: bool, **options):
+    def handle(self, *args, study: str, name: str | None, queue: bool, **options):
         found = Study.objects.filter(slug=study).first()
         if found is None:
             raise CommandError(f"There is no study '{study}'.")
-        sources = _read_sources(found, options)
         try:
-            made = create_soft_labels(found, name, sources, rule=read_inclusion_options(options))
+            if options["resume"] is not None:
+                made = _begin_again(found, options["resume"])
+            else:
+                sources = _read_sources(found, options)
+                made = create_soft_labels(found, name, sources, rule=read_inclusion_options(options))
         except SoftLabelsRefused as error:
             raise CommandError(str(error)) from error
         if made.is_standin:
@@ -77,7 +92,13 @@ class Command(BaseCommand):
         if queue:
             self.stdout.write(f"Job {job.pk} is with the workers.")
             return
-        job = run_here(job, on_progress=Progress(self.stdout, "Making soft labels").show_job)
+        try:
+            job = run_here(job, on_progress=Progress(self.stdout, "Making soft labels").show_job)
+        except KeyboardInterrupt:
+            cancel_soft_labels(made)
+            raise CommandError(
+                f"Cancelled. Nothing was stored; begin anew with --resume {made.pk}."
+            ) from None
         if job.state != Job.State.DONE:
             raise CommandError(f"No soft labels were made: {job.error or job.get_state_display()}")
         made.refresh_from_db()
@@ -95,6 +116,17 @@ class Command(BaseCommand):
             )
         for note in counts["notes"]:
             self.stdout.write(f"  {note}")
+
+
+def _begin_again(study: Study, number: int) -> SoftLabelSet:
+    """Raises CommandError for soft labels that are not there, SoftLabelsRefused for those that are made."""
+    found = study.soft_label_sets.filter(pk=number).first()
+    if found is None:
+        raise CommandError(f"Study '{study.slug}' has no soft labels with the number {number}.")
+    job = find_job(found)
+    if job is None or job.is_final:  # else its process ended without a word, and it only has to be done
+        make_again(found)
+    return found
 
 
 def _read_sources(study: Study, options: dict) -> list[Source]:

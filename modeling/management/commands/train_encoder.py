@@ -1,12 +1,20 @@
-"""`manage.py train_encoder STUDY --soft-labels NAME [--set NAME] [--kind linear|transformer] [--name N] ...`"""
+"""`manage.py train_encoder STUDY (--soft-labels NAME [--set NAME] [--kind linear|transformer] | --resume NUMBER)`"""
 
 from django.core.management.base import BaseCommand, CommandError
 
+from annotation.models import Study
 from modeling.errors import TuningRefused
-from modeling.models import Report
+from modeling.models import EncoderTraining, Report
 from modeling.reporting.subjects import get_report
 from modeling.reports.encoder_tables import SHOWN, say_findings, say_reference
-from modeling.transfer.asking import add_encoder_arguments, do, find_soft_labels, find_study, read_encoder
+from modeling.transfer.asking import (
+    add_encoder_arguments,
+    do,
+    find_soft_labels,
+    find_study,
+    let_go_on,
+    read_encoder,
+)
 from modeling.transfer.services import create_training, name_subject
 
 
@@ -28,27 +36,14 @@ class Command(BaseCommand):
         )
         parser.add_argument("--both-losses", action="store_true", help="try the other loss too")
 
-    def handle(self, *args, study: str, soft_labels: str, name: str | None, queue: bool, **options):
+    def handle(self, *args, study: str, queue: bool, **options):
         found = find_study(study)
-        made = find_soft_labels(found, soft_labels)
-        expert_set = None
-        if options["set"] is not None:
-            expert_set = found.expert_sets.filter(name=options["set"]).first()
-            if expert_set is None:
-                names = ", ".join(f"'{each.name}'" for each in found.expert_sets.all()) or "none"
-                raise CommandError(
-                    f"Study '{study}' has no expert set '{options['set']}'; there are: {names}."
-                )
         try:
-            training = create_training(
-                found,
-                made,
-                read_encoder(options, n_folds=options["folds"], eval_share=options["eval_share"]),
-                name or made.name,
-                expert_set=expert_set,
-                threshold=options["threshold"],
-                both_losses=options["both_losses"],
-            )
+            if options["resume"] is not None:
+                stopped = EncoderTraining.objects.filter(study=found, pk=options["resume"]).first()
+                training = let_go_on(stopped, study, options["resume"])
+            else:
+                training = self._ask(found, options)
         except (TuningRefused, ValueError) as error:
             raise CommandError(str(error)) from error
         if not do(training, self.stdout, "Teaching", queue=queue):
@@ -58,6 +53,26 @@ class Command(BaseCommand):
         report = get_report(found, Report.Kind.ENCODER, name_subject(training))
         if report:
             self._tell(report.measures)
+
+    def _ask(self, study: Study, options) -> EncoderTraining:
+        made = find_soft_labels(study, options["soft_labels"])
+        expert_set = None
+        if options["set"] is not None:
+            expert_set = study.expert_sets.filter(name=options["set"]).first()
+            if expert_set is None:
+                names = ", ".join(f"'{each.name}'" for each in study.expert_sets.all()) or "none"
+                raise CommandError(
+                    f"Study '{study.slug}' has no expert set '{options['set']}'; there are: {names}."
+                )
+        return create_training(
+            study,
+            made,
+            read_encoder(options, n_folds=options["folds"], eval_share=options["eval_share"]),
+            options["name"] or made.name,
+            expert_set=expert_set,
+            threshold=options["threshold"],
+            both_losses=options["both_losses"],
+        )
 
     def _tell(self, measures) -> None:
         self.stdout.write(f"{say_reference(measures)} Threshold {measures['threshold']}.")

@@ -7,7 +7,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.errors import Refused
 from annotation.models import Study
-from jobs.models import Job
 from jobs.services import run_here
 from modeling.models import AnnotatorRun, ExpertSet, Report, RuleSet, Verification
 from modeling.progress import Progress
@@ -22,6 +21,8 @@ from modeling.verifying.services import (
     save_rule_set,
     start_verification,
 )
+
+from .errors import do
 
 
 class Command(BaseCommand):
@@ -93,7 +94,8 @@ class Command(BaseCommand):
             f"Verification {verification.pk}: {verification.rule_set}, run {verification.run_id}."
         )
         try:
-            job = self._do(start_verification(verification), "Holding rules against posts")
+            progress = Progress(self.stdout, "Holding rules against posts")
+            job = run_here(start_verification(verification), on_progress=progress.show_job)
         except KeyboardInterrupt:
             cancel_verification(verification)
             raise CommandError(
@@ -122,11 +124,8 @@ class Command(BaseCommand):
 
     def _report(self, study: Study, verification: Verification) -> None:
         subject = name_subject(verification=verification.pk)
-        job = self._do(request_report(study, Report.Kind.VERIFICATION, subject), "Measuring")
-        report = get_report(study, Report.Kind.VERIFICATION, subject)
-        if job.state != Job.State.DONE or report is None:
-            raise CommandError(f"The report could not be made: {job.error or job.state}")
-        measures = report.measures
+        do(self, request_report(study, Report.Kind.VERIFICATION, subject), "Measuring")
+        measures = get_report(study, Report.Kind.VERIFICATION, subject).measures
         self.stdout.write(
             f"{measures['n_decided']:,} of {measures['n_flagged']:,} flagged posts decided, "
             f"{measures['n_corrected']:,} corrected, {measures['n_only_unsure']:,} unsure."
@@ -149,9 +148,6 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}") from error
         self.stdout.write(f"Written to {path}.")
-
-    def _do(self, job: Job, what: str) -> Job:
-        return run_here(job, on_progress=Progress(self.stdout, what).show_job)
 
 
 def _get_rules(study: Study, options: dict[str, Any]) -> RuleSet:

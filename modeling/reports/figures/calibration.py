@@ -1,4 +1,4 @@
-"""PURE. Figures of a calibration: macro F1 over versions with what experts reach, and F1 value by value."""
+"""PURE. Figures of a calibration: macro F1 over versions with what experts reach, F1 value by value, reliability."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import altair
 
-from modeling.reports.calibration_tables import name_version, tabulate_calibration
+from modeling.reports.calibration_tables import name_run, name_version, tabulate_calibration
 from modeling.reports.tables import Measures, Table, has_numbers
 
 from .figure import Figure
@@ -18,6 +18,8 @@ from .theme import CROWD, SERIES, SOFT, TEAL, finish, rows_height, wrap
 Draw = Callable[[Table, Measures], Figure]
 HEIGHT = 300
 GAIN = 1  # column of the difference to the best
+OBSERVED = 4  # column of the share expressed
+MOST_LINES = len(SERIES)
 
 
 def draw_calibration_figures(measures: Measures) -> list[Figure]:
@@ -171,9 +173,64 @@ def draw_best(table: Table, measures: Measures) -> Figure:
     return finish(chart, table, measures, height=rows_height(labels, 30), note=LINES)
 
 
+def draw_certainty(table: Table, measures: Measures) -> Figure:
+    """What the probabilities of each run turned out to be, one line for each run; beside it, where they are right."""
+    sure = [run for run in measures["runs"] if run.get("certainty")]
+    newest = sorted(sure, key=lambda run: (run["finished"], run["run"]))[-MOST_LINES:]
+    names = [name_run(run) for run in sure if run in newest]
+    values = [
+        {"series": row[0], "pairs": row[2], "x": row[3], "y": row[4], "low": row[5][0], "high": row[5][1]}
+        for row in table.rows
+        if row[0] in names
+    ]
+    scale = altair.Scale(domain=[0, 1], nice=False)
+    shown = altair.selection_point(name="shown", fields=["series"], bind="legend")
+    visible: Any = altair.when(shown).then(altair.value(1)).otherwise(altair.value(0.2))
+    x = altair.X("x:Q", scale=scale, axis=grid_axis("Probability that it is expressed", tickCount=5))
+    y = altair.Y("y:Q", scale=scale, axis=grid_axis("Share in which it is", tickCount=5))
+    colours = altair.Scale(domain=names, range=list(SERIES[: len(names)]))
+    base = chart_of(values).encode(
+        x=x,
+        opacity=visible,
+        color=altair.Color("series:N", scale=colours, legend=choose_legend(names)),
+    )
+    right = (
+        chart_of([{"x": 0, "y": 0}, {"x": 1, "y": 1}])
+        .mark_line(color=SOFT, strokeDash=[4, 3], strokeWidth=1)
+        .encode(x=x, y=y)
+    )
+    spans = (
+        base.mark_rule(strokeWidth=1.25)
+        .encode(y=altair.Y("low:Q", scale=scale), y2="high:Q")
+        .transform_filter("isValid(datum.low) && isValid(datum.high)")
+        .add_params(shown)
+    )
+    points = base.mark_circle().encode(
+        y=y,
+        size=altair.Size("pairs:Q", scale=altair.Scale(range=[20, 240]), legend=None),
+        tooltip=tips(
+            ("series", "Run", ""),
+            ("x", "Probability", ".3f"),
+            ("y", "Share", ".3f"),
+            ("low", "from", ".3f"),
+            ("high", "to", ".3f"),
+            ("pairs", "Pairs", ",d"),
+        ),
+    )
+    note = (
+        f"{LINES} Larger points stand for more pairs. On the broken line probabilities are right; a run whose line is "
+        "flatter is surer than it is right."
+    )
+    if len(sure) > MOST_LINES:
+        note += f" Drawn are the {MOST_LINES} runs that ended last; the table holds all."
+    lines = base.mark_line(strokeWidth=1.5).encode(y=y)
+    return finish(altair.layer(right, lines, spans, points), table, measures, height=360, note=note)
+
+
 # By key of the table: the column without whose numbers there is no figure, and what draws it.
 CALIBRATION: Mapping[str, tuple[int, Draw]] = {
     "calibration_history": (7, draw_history),
     "calibration_newest": (2, draw_newest),
     "calibration_best": (GAIN, draw_best),
+    "calibration_reliability": (OBSERVED, draw_certainty),
 }

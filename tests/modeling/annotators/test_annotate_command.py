@@ -4,8 +4,10 @@ import io
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
-from modeling.models import AnnotatorModel, AnnotatorRun, ModelReading
+from modeling.annotators import lanes
+from modeling.models import AnnotatorModel, AnnotatorRun, ModelCall, ModelReading
 from tests.factories import PostFactory, StudyFactory
 
 pytestmark = pytest.mark.django_db
@@ -94,3 +96,32 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(standin, study, argument
     with pytest.raises(CommandError, match=told):
         annotate("--yes", *arguments)
     assert standin.requests.read() == []
+
+
+def test_chosen_posts_are_read_by_their_keys(standin, study, tmp_path):
+    PostFactory(study=study, key="of-corpus", text="A post for models alone.", purpose="corpus")
+    keys = tmp_path / "keys.txt"
+    keys.write_text("p1\n\nof-corpus\n")
+    assert "2 readings of 2 posts" in annotate("--yes", "--keys", str(keys))
+    read = ModelReading.objects.values_list("post__key", flat=True)
+    assert sorted(read) == ["of-corpus", "p1"]
+    keys.write_text("\n".join(f"gone-{n:02d}" for n in range(12)))
+    with pytest.raises(CommandError, match="no post gone-00, .*, gone-09 and 2 more"):
+        annotate("--yes", "--keys", str(keys))
+
+
+def test_ctrl_c_keeps_what_was_answered_and_leaves_nothing_taken(standin, study, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(CommandError, match="go on with --resume"):
+        patch.setattr(lanes._Lane, "_time_to_next", _interrupt)
+        annotate("--yes")
+    n_answered = ModelCall.objects.filter(state="answered").count()
+    assert n_answered == standin.n_paid() > 0
+    assert not ModelCall.objects.filter(state="claimed", claimed_until__gt=timezone.now()).exists()
+    call_command(
+        "annotate", "walks", "--resume", str(AnnotatorRun.objects.get().pk), "--yes", stdout=io.StringIO()
+    )
+    assert ModelReading.objects.filter(fault="").count() == standin.n_paid() == 6
+
+
+def _interrupt(lane, now):
+    raise KeyboardInterrupt

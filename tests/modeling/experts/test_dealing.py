@@ -30,6 +30,19 @@ class TestDealing:
     def test_both_splits_get_a_post_unless_the_share_says_otherwise(self, share, n_test):
         assert len(deal(KEYS, seed=1, test_share=share).test) == n_test
 
+    def test_posts_that_are_alike_are_dealt_into_one_split(self):
+        kinds = {key: f"text {number // 2}" for number, key in enumerate(KEYS)}
+        for seed in range(20):
+            test = deal(kinds, seed=seed, test_share=0.4, kinds=kinds).test
+            assert len({kinds[key] for key in test} & {kinds[key] for key in set(KEYS) - test}) == 0
+            assert len(test) == 20
+        odd = dict.fromkeys(KEYS, "the same")
+        assert len(deal(KEYS, seed=1, test_share=0.5, kinds=odd).test) == 0
+
+    def test_where_no_two_are_alike_it_deals_as_without_kinds(self):
+        kinds = {key: key for key in KEYS}
+        assert deal(KEYS, seed=2, test_share=0.3, kinds=kinds) == deal(KEYS, seed=2, test_share=0.3)
+
     def test_where_a_post_stands_tells_nothing_of_its_split(self):
         dealt = deal([str(n) for n in range(1000)], seed=3, test_share=0.5)
         in_front = sum(key in dealt.test for key in dealt.keys[:500])

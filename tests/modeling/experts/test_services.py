@@ -7,6 +7,7 @@ from annotation.errors import Refused
 from annotation.models import Post, StudyEvent
 from annotation.selectors import get_tree
 from annotation.tree.walk import Reading
+from modeling.annotators.runs import forget_failures
 from modeling.experts import services, standing
 from modeling.experts.loading import load_reference
 from modeling.models import AnnotatorRun, ExpertLabel, ExpertSet, SplitOpening
@@ -69,6 +70,15 @@ class TestMakingASet:
             make_set(**fields)
         assert not ExpertSet.objects.exists()
 
+    def test_a_copy_of_a_test_post_is_no_development_post(self):
+        study = make_set(40).study
+        posts = list(study.posts.order_by("pk"))
+        for first, second in zip(posts[::2], posts[1::2], strict=True):
+            study.posts.filter(pk=second.pk).update(text=first.text, context_text=first.context_text)
+        made = make_set(study=study)
+        texts = [{item.post.text for item in items_of(made, split)} for split in ("development", "test")]
+        assert len(texts[0]) == len(texts[1]) == 10 and not texts[0] & texts[1]
+
     def test_a_name_is_taken_once(self):
         first = make_set(name="spring")
         with pytest.raises(Refused, match="another name"):
@@ -77,8 +87,8 @@ class TestMakingASet:
     def test_development_posts_that_are_test_posts_elsewhere_are_counted(self):
         first = make_set(4, test_share=1)
         other = make_set(study=first.study, test_share=0.5)
-        assert standing.count_known_tests(other) == 2
-        assert standing.count_known_tests(first) == 0
+        assert standing.count_dealt_otherwise(other, "development") == 2
+        assert standing.count_dealt_otherwise(first, "development") == 0
 
 
 class TestLabeling:
@@ -336,6 +346,21 @@ class TestLoadingTheReference:
             load_reference(other, split="test", opening=opening)
         assert len(load_reference(expert_set, split="test", opening=opening).post_ids) == 2
 
+    def test_posts_that_another_set_deals_otherwise_are_told_with_every_number(self):
+        made = make_set(8, closed=True)
+        everything = [item.post.key for item in items_of(made, "test")]
+        other = make_set(study=made.study, posts=everything, test_share=0.0, closed=True)
+        opening = services.open_test(made, "prompt: main", [make_run(made)], reason="final")
+        (note,) = [
+            each for each in load_reference(made, split="test", opening=opening).notes if "another" in each
+        ]
+        assert (
+            note
+            == "4 of these test posts are development posts of another set: they can have been seen before."
+        )
+        (note,) = [each for each in load_reference(other).notes if "another" in each]
+        assert note == "4 of these development posts are test posts of another set, which they spoil."
+
     def test_a_split_that_there_is_not_is_refused(self):
         with pytest.raises(ValueError, match="development or test"):
             load_reference(make_set(), split="train")
@@ -347,3 +372,11 @@ class TestLoadingTheReference:
         ExpertLabel.objects.filter(pk=stored.pk).update(ratings=(1.0, 2.0))
         with pytest.raises(Refused, match="of 2 values and the study has 19 now"):
             load_reference(expert_set)
+
+
+def test_a_run_scored_on_test_posts_is_not_tried_again():
+    expert_set = make_set(closed=True)
+    run = make_run(expert_set)
+    services.open_test(expert_set, "prompt: main", [run], reason="The last look.")
+    with pytest.raises(Refused, match="scored on test posts"):
+        forget_failures(run)

@@ -282,6 +282,20 @@ def test_the_command_tells_the_errors_and_writes_the_note(planted, tmp_path, cap
     assert note.read_text().startswith(f"# Codebook note: errors of run {run.pk}")
 
 
+def test_ctrl_c_leaves_no_job_behind_and_no_report(planted, monkeypatch):
+    expert_set, truth = planted
+    run = make_planted_run(expert_set, truth)
+    monkeypatch.setattr(error_handlers.errors, "compute_errors", _interrupt)
+    with pytest.raises(CommandError, match="the same command begins anew"):
+        call_command("errors", expert_set.study.slug, str(expert_set.pk), "--run", str(run.pk))
+    assert Job.objects.get().state == "cancelled"
+    assert not Report.objects.exists()
+
+
+def _interrupt(*arguments, **options):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("fault", ["set", "run", "folder"])
 def test_the_command_says_what_is_not_there(planted, tmp_path, fault):
     expert_set, truth = planted

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from modeling.rules.language import say_condition
-from modeling.rules.reading import RulesRefused, digest_rules, parse_rules, read_rules
+from modeling.rules.reading import RulesRefused, digest_rules, load_json, read_rules
 from modeling.rules.starters import list_starters
 from tests.factories import load_nineteen
 
@@ -122,11 +122,18 @@ class TestReading:
 
     def test_text_that_is_no_json_is_refused_with_its_line(self):
         with pytest.raises(RulesRefused, match="Line 2, column 1"):
-            parse_rules("[\n}", KEYS, SCALE)
+            load_json("[\n}")
         with pytest.raises(RulesRefused, match="'key' twice"):
-            parse_rules('[{"key": "a", "key": "b"}]', KEYS, SCALE)
+            load_json('[{"key": "a", "key": "b"}]')
         with pytest.raises(RulesRefused, match="cannot be read"):
-            parse_rules("[" * 100_000, KEYS, SCALE)
+            load_json("[" * 100_000)
+
+    @pytest.mark.parametrize("character", ["\x00", "\ud800"])
+    def test_what_a_database_cannot_store_is_refused_where_it_stands(self, character):
+        when = {"any": [{"words": [f"fair{character}"]}, {"pattern": f"fair{character}?"}]}
+        first, second = faults_of(rule(when=when))
+        assert "words[0]" in first and "cannot be stored" in first
+        assert "pattern" in second and "cannot be stored" in second
 
     def test_the_digest_does_not_depend_on_layout(self):
         turned = json.loads(json.dumps(dict(reversed(list(rule().items())))))

@@ -1,9 +1,12 @@
 from datetime import timedelta
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 from django.core.files.storage import storages
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from annotation.models import Annotation, Outcome, Post
@@ -38,7 +41,7 @@ from modeling.softlabels.settings import Source
 
 from .soft import find_place, make_expert_set, make_sampled_run, make_soft, make_study
 
-pytestmark = [pytest.mark.django_db, pytest.mark.alike]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -54,7 +57,8 @@ def posts(study):
 
 
 def list_files():
-    return {name for name in storages["artefacts"].listdir("")[1] if name.startswith("softlabels-")}
+    folder = Path(storages["artefacts"].location)  # not there before the first file
+    return {path.name for path in folder.glob("softlabels-*")}
 
 
 def test_a_models_samples_become_shares_and_failed_ones_are_counted(study, posts):
@@ -212,6 +216,13 @@ def test_sources_without_any_post_fail_with_the_reason_and_can_be_tried_again(st
         make_again(made)
 
 
+def test_an_expert_set_of_other_values_than_the_study_has_now_fails_with_the_reason(study, posts):
+    gold = make_expert_set(study, {posts[0]: [(5, 1, 2, 4)]})
+    made = make_soft(study, Source("experts", gold.pk))
+    assert made.state == "failed"
+    assert "has 3 now" in made.problem and find_job(made).attempts == 1
+
+
 def test_what_is_cancelled_leaves_nothing_behind(study, posts, monkeypatch):
     run = make_sampled_run(study, {posts[0]: [(1, 1, 1)]})
     before = list_files()
@@ -319,3 +330,25 @@ def test_files_that_no_row_tells_of_are_cleared_and_others_stay(study):
 
     assert "softlabels-stray.npz" not in list_files()
     assert {made.artefact, made.counts["table"]} <= list_files()
+
+
+def test_the_command_can_be_interrupted_and_begun_anew(study, monkeypatch):
+    told = StringIO()
+    with monkeypatch.context() as patch, pytest.raises(CommandError, match="begin anew with --resume"):
+        patch.setattr(handlers, "make_soft_labels", interrupt)
+        call_command("soft_labels", study.slug, name="Mixed", people="1", stdout=told)
+    made = study.soft_label_sets.get()
+    assert (made.state, made.artefact, find_job(made).state) == ("cancelled", "", "cancelled")
+
+    call_command("soft_labels", study.slug, resume=made.pk, stdout=told)
+    made.refresh_from_db()
+    assert (made.state, made.number) == ("done", 1)
+    assert "has labels of 12 posts" in told.getvalue()
+    with pytest.raises(CommandError, match="They are made"):
+        call_command("soft_labels", study.slug, resume=made.pk, stdout=told)
+    with pytest.raises(CommandError, match="no soft labels with the number 999"):
+        call_command("soft_labels", study.slug, resume=999, stdout=told)
+
+
+def interrupt(soft_set, report):
+    raise KeyboardInterrupt

@@ -23,6 +23,7 @@ import pytest
         "multilabel_comparison",
         "over_posts",
         "over_raters",
+        "overconfidence",
         "perception",
         "planning",
         "presences",

@@ -9,16 +9,16 @@ from django.core.management import CommandError, call_command
 from annotation.models import Post
 from jobs.models import Job
 from jobs.services import run_here
-from modeling.models import Report
+from modeling.models import EncoderTraining, Report, TransferCheck
 from modeling.models.encoders import Work
 from modeling.reporting.subjects import get_report
-from modeling.transfer import lessons
+from modeling.transfer import checking, lessons, training
 from modeling.transfer.checking import tell_sources
 from modeling.transfer.services import create_check, find_job, list_columns, name_subject
 from modeling.transfer.settings import CheckSettings
 from tests.modeling.transfer.ground import SMALL, make_soft_labels, make_study
 
-pytestmark = [pytest.mark.django_db, pytest.mark.alike]
+pytestmark = pytest.mark.django_db
 
 
 def check(study, soft_labels, **options):
@@ -171,3 +171,48 @@ def test_both_commands_do_it_and_tell_what_came_of_it():
         call_command("train_encoder", study.slug, soft_labels="Nothing", stdout=told)
     with pytest.raises(CommandError, match="no expert set 'Nobody'"):
         call_command("train_encoder", study.slug, soft_labels="From a run", set="Nobody", stdout=told)
+
+
+def test_an_interrupted_training_and_check_go_on_by_command(monkeypatch):
+    study, means = make_study(n_posts=90, sources=("forum", "board"))
+    make_soft_labels(study, means)
+    told = StringIO()
+    options = {"soft_labels": "From a run", "epochs": 3, "threshold": 3, "stdout": told}
+    with pytest.raises(CommandError, match="What is taught stays taught; go on with --resume"):
+        interrupt_second_part(monkeypatch, training)
+        call_command("train_encoder", study.slug, folds=3, **options)
+    stopped = EncoderTraining.objects.get()
+    assert stopped.state == "cancelled"
+    taught = Job.objects.get(kind="train_encoder_part", state="done")
+
+    call_command("train_encoder", study.slug, resume=stopped.pk, stdout=told)
+    stopped.refresh_from_db()
+    assert (stopped.state, stopped.annotator.name) == ("done", "From a run")
+    assert Job.objects.get(pk=taught.pk).finished_at == taught.finished_at
+    with pytest.raises(CommandError, match="It is done already"):
+        call_command("train_encoder", study.slug, resume=stopped.pk, stdout=told)
+
+    with pytest.raises(CommandError, match="go on with --resume"):
+        interrupt_second_part(monkeypatch, checking)
+        call_command("check_transfer", study.slug, by="source", fewest=20, **options)
+    check = TransferCheck.objects.get()
+    call_command("check_transfer", study.slug, resume=check.pk, stdout=told)
+    check.refresh_from_db()
+    assert check.state == "done"
+    with pytest.raises(CommandError, match="nothing with the number 999"):
+        call_command("check_transfer", study.slug, resume=999, stdout=told)
+    with pytest.raises(CommandError, match="Say by --by"):
+        call_command("check_transfer", study.slug, **options)
+
+
+def interrupt_second_part(monkeypatch, module):
+    """Let the second part be interrupted by Ctrl-C, once."""
+    do, calls = module.do, []
+
+    def once(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return do(*arguments)
+
+    monkeypatch.setattr(module, "do", once)

@@ -8,6 +8,7 @@ from modeling.annotators.encoding import round_shares
 from modeling.inclusion import DEFAULT
 from modeling.matrices import load_table
 from modeling.reporting.comparing import compute_comparison
+from modeling.tuning import encoder
 from modeling.tuning.given import load_given
 from tests.modeling.rated import FEW
 from tests.modeling.tuning.taught import make_encoder, make_run, make_well_rated_study, say_means
@@ -23,6 +24,21 @@ def study():
 
 def teach_all(study, **options):
     return make_encoder(study, trained_on=load_table(study).post_ids, **options)
+
+
+class Rounding:
+    """Says that the highest rating is certain, with a sum that rounding has put a little above 1."""
+
+    def predict(self, texts):
+        shares = np.zeros((len(texts), 3, 7), dtype=np.float32)
+        shares[..., 5], shares[..., 6] = 3e-7, 1
+        return shares
+
+
+def test_no_rating_is_off_the_scale_by_what_rounding_adds(study, monkeypatch):
+    monkeypatch.setattr(encoder, "_open", lambda name, digest: Rounding())
+    ratings, shares = encoder.read_distributions(make_encoder(study), ["a post"])
+    assert ratings.tolist() == [[6.0] * 3] and shares.shape == (1, 3, 7)
 
 
 def test_a_fit_starts_from_it_and_judges_on_held_out_posts_that_it_was_taught(study):

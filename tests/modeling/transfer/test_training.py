@@ -17,7 +17,7 @@ from modeling.transfer.services import cancel, create_training, find_job, is_und
 from modeling.tuning.encoder import join_text, read_distributions, read_texts
 from tests.modeling.transfer.ground import POINTS, SMALL, make_expert_set, make_soft_labels, make_study
 
-pytestmark = [pytest.mark.django_db, pytest.mark.alike]
+pytestmark = pytest.mark.django_db
 
 
 def teach(study, soft_labels, **options):

@@ -50,6 +50,10 @@ class TestRules:
             services.save_rule_set(study, name=" ", rules=[HIGH])
         assert not RuleSet.objects.exists()
 
+    def test_a_note_that_a_database_cannot_store_is_refused(self):
+        with pytest.raises(Refused, match="cannot be stored"):
+            services.save_rule_set(make_study(), name="checks", rules=[HIGH], note="why\x00")
+
 
 class TestQueue:
     def test_flagged_posts_wait_with_their_reasons_those_of_most_rules_first(self):
@@ -221,6 +225,12 @@ class TestDecisions:
         user = make_person(made.study, "ann")
         with pytest.raises(Refused, match=why):
             decide(made, user, list_posts(made.study)[0], verdict, ratings)
+
+    def test_a_note_that_a_database_cannot_store_is_refused(self, made):
+        with pytest.raises(Refused, match="cannot be stored"):
+            decide(
+                made, make_person(made.study, "ann"), list_posts(made.study)[0], "confirmed", note="so\x00"
+            )
 
     def test_nothing_is_decided_before_the_queue_is_made(self, made):
         Verification.objects.filter(pk=made.pk).update(state="running")

@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
+from django.utils import timezone
 
 from annotation.models import StudyAccess
 from jobs.models import Job
@@ -152,6 +153,24 @@ def test_the_note_and_the_table_are_files(owner, expert_set, run):
     table = owner.get(address(expert_set, "errors_table", run.pk, "misattributions")).content.decode()
     assert table.splitlines()[1].startswith("Caring,Dependability,")
     assert owner.get(address(expert_set, "errors_table", run.pk, "other")).status_code == 404
+
+
+def test_whoever_still_labels_the_set_sees_no_single_post(owner, expert_set, run):
+    report_here(expert_set, run=run.pk)
+    ExpertLabel.objects.filter(expert="owner-of-it").delete()
+    item = expert_set.items.first()
+    n_values = len(expert_set.study.value_keys)
+    item.labels.create(expert="owner-of-it", ratings=(0.0,) * n_values)
+    page = text_of(owner.get(address(expert_set, run=run.pk)))
+    assert PAIR in page
+    assert "hidden from you while you label" in page
+    assert "Because of the words" not in page
+    assert (
+        "Because of the words" not in owner.get(address(expert_set, "errors_note", run.pk)).content.decode()
+    )
+    expert_set.closed_at = timezone.now()
+    expert_set.save()
+    assert "Because of the words" in text_of(owner.get(address(expert_set, run=run.pk)))
 
 
 @pytest.mark.parametrize("asked", ["999999", "x", "²", "-1"])
