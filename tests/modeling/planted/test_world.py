@@ -86,6 +86,19 @@ def test_planted_instability_is_measured_between_samples_and_between_wordings():
     assert found["wordings"]["is_above_noise"] is True
 
 
+def test_planted_overconfidence_is_found_and_honest_doubt_is_not_called_so():
+    world = invent_world(150, np.random.default_rng(14))
+    expert_set = settle_world(world, test_share=0.0)
+    expressed = world.truth >= THRESHOLD
+    for name, doubt in (("Boasting", 0.0), ("Honest", float(0.3 * expressed.mean())), ("Timid", 0.1)):
+        plant = Plant(known=world.known(), misses=0.3, doubt=doubt)
+        have_read(expert_set, plant, name=name, uses_logprobs=True)
+    runs = measure(expert_set, Report.Kind.CALIBRATION)["runs"]
+    verdicts = {run["label"].partition(",")[0]: run["certainty"]["verdict"] for run in runs}
+    assert verdicts == {"Boasting": "overconfident", "Honest": "neither", "Timid": "underconfident"}
+    assert {run["certainty"]["from"] for run in runs} == {"distributions"}
+
+
 def assert_covers(score: dict, truth: float) -> None:
     """The interval may miss the truth in one seed of twenty; this seed is one of the others."""
     low, high = score["interval"]
