@@ -80,19 +80,24 @@ def say_gain(pair: Measures | None) -> str:
 
     >>> say_gain({"difference": 0.04, "interval": [0.01, 0.07], "p": 0.0004, "is_within_noise": False, "n_posts": 80})
     'Macro F1 rose by 0.040 (0.010 to 0.070, p < 0.001, 80 posts): more than noise.'
+    >>> say_gain({"difference": 0.0, "interval": [0.0, 0.0], "p": 1.0, "is_within_noise": True, "n_posts": 80})
+    'Macro F1 stayed as it was (0.000 to 0.000, p = 1.000, 80 posts): within noise.'
     """
     if pair is None:
         return ""
     if pair["difference"] is None:
         return f"No difference can be told: {pair['reason']}."
-    direction = "rose" if pair["difference"] >= 0 else "fell"
+    difference = f"{abs(pair['difference']):.3f}"
+    moved = f"{'rose' if pair['difference'] > 0 else 'fell'} by {difference}"
+    if not float(difference):
+        moved = "stayed as it was"
     p = pair["p"]
     told = [] if p is None else ["p < 0.001" if p < 0.001 else f"p = {p:.3f}"]
     low, high = pair["interval"]
     if low is not None:
         told.insert(0, f"{_minus(low)} to {_minus(high)}")
     told.append(count(pair["n_posts"], "post", "posts"))
-    said = f"Macro F1 {direction} by {abs(pair['difference']):.3f} ({', '.join(told)})"
+    said = f"Macro F1 {moved} ({', '.join(told)})"
     if p is None:
         return f"{said}: whether this is noise cannot be told, {pair['reason']}."
     return f"{said}: {'within noise' if pair['is_within_noise'] else 'more than noise'}."
