@@ -35,7 +35,7 @@ from modeling.reports.calibration_tables import (
 from modeling.reports.names import SAYS_STANDIN
 from modeling.reports.tables import Measures, name_values, write_csv
 
-from .report_work import answer_polling, cancel_report_work, describe_report_work
+from .report_work import answer_file, answer_polling, cancel_report_work, describe_report_work
 from .results.frame import pick_figures, read_measures
 
 FIGURES = ("calibration_history", "calibration_newest", "calibration_best", "calibration_reliability")
@@ -184,9 +184,8 @@ def download_table(request: HttpRequest, slug: str, pk: int, table: str) -> Http
     found = tabulate_calibration(measures).get(table) if measures else None
     if found is None:
         raise Http404("There is no such table.")
-    response = HttpResponse(write_csv(found.as_json()), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{study.slug}-set-{pk}-{table}.csv"'
-    return response
+    name = f"{study.slug}-set-{pk}-{table}.csv"
+    return answer_file(write_csv(found.as_json()), name, "text/csv; charset=utf-8")
 
 
 def get_set(request: HttpRequest, slug: str, pk: int, deed: Deed = Deed.SEE) -> tuple[Study, ExpertSet]:

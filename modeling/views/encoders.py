@@ -34,6 +34,7 @@ from modeling.transfer.forms import CheckForm, TrainingForm
 from modeling.transfer.services import Asked
 from modeling.transfer.settings import CheckSettings, TrainingSettings
 
+from .report_work import answer_file
 from .results.frame import pick_figures, read_measures
 
 POLL_SECONDS = 3
@@ -245,10 +246,8 @@ def _cancel(request: HttpRequest, study: Study, asked: Asked) -> HttpResponse:
 def _send(study: Study, asked: Asked, tables: dict[str, Table], table: str) -> HttpResponse:
     if table not in tables:
         raise Http404("There is no such table.")
-    response = HttpResponse(write_csv(tables[table].as_json()), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{study.slug}-{table}-{asked.pk}.csv"'
-    response["Cache-Control"] = "private, no-cache"
-    return response
+    name = f"{study.slug}-{table}-{asked.pk}.csv"
+    return answer_file(write_csv(tables[table].as_json()), name, "text/csv; charset=utf-8")
 
 
 def _find_report(study: Study, asked: Asked) -> tuple[Report | None, Measures | None]:

@@ -41,7 +41,7 @@ from modeling.reports.misattribution_tables import (
 )
 from modeling.reports.tables import Measures, name_values, write_csv
 
-from .report_work import answer_polling, cancel_report_work, describe_report_work
+from .report_work import answer_file, answer_polling, cancel_report_work, describe_report_work
 from .results.frame import pick_figures, read_measures
 
 
@@ -247,11 +247,3 @@ def have_labels_changed(expert_set: ExpertSet, report: Report) -> bool:
         "created_at__gt": report.created_at,
     }
     return any(table.objects.filter(**later).exists() for table in (ExpertLabel, ExpertResolution))
-
-
-def answer_file(content: str, name: str, content_type: str) -> HttpResponse:
-    """Return text as a file to save."""
-    response = HttpResponse(content, content_type=content_type)
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Cache-Control"] = "private, no-cache"
-    return response

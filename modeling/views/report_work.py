@@ -1,4 +1,4 @@
-"""The job that makes a report, as the report's page tells of it: how far it is, cancelled, ended."""
+"""What pages of reports share: how far the job is that makes one, and its tables as files."""
 
 from typing import Any
 
@@ -42,3 +42,11 @@ def cancel_report_work(request: HttpRequest, study: Study, kind: str, subject: s
         messages.success(request, "The work was cancelled; what was there before is as it was.")
     else:
         messages.info(request, "There was nothing to cancel: the work had ended.")
+
+
+def answer_file(content: str, name: str, content_type: str) -> HttpResponse:
+    """Return text as a file to save."""
+    response = HttpResponse(content, content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "private, no-cache"
+    return response

@@ -32,7 +32,7 @@ from modeling.reports.stability_tables import MORE_SAMPLES, say_wordings, tabula
 from modeling.reports.tables import write_csv
 
 from .calibration import get_set, read_number
-from .report_work import answer_polling, cancel_report_work, describe_report_work
+from .report_work import answer_file, answer_polling, cancel_report_work, describe_report_work
 from .results.frame import pick_figures, read_measures
 
 KIND = Report.Kind.STABILITY
@@ -139,9 +139,8 @@ def download_table(request: HttpRequest, slug: str, pk: int, run: int, table: st
     found = tabulate_stability(measures).get(table) if measures else None
     if found is None:
         raise Http404("There is no such table.")
-    response = HttpResponse(write_csv(found.as_json()), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{study.slug}-run-{run}-{table}.csv"'
-    return response
+    name = f"{study.slug}-run-{run}-{table}.csv"
+    return answer_file(write_csv(found.as_json()), name, "text/csv; charset=utf-8")
 
 
 def _get_run(expert_set: ExpertSet, written: str) -> AnnotatorRun:

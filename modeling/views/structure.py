@@ -16,8 +16,8 @@ from modeling.reporting.subjects import get_report, name_subject, request_report
 from modeling.reports.structure_tables import FIT, PLACES, name_of, say_reason, tabulate_structure
 from modeling.reports.tables import write_csv
 
-from .misattributions import answer_file, have_labels_changed
-from .report_work import answer_polling, cancel_report_work, describe_report_work
+from .misattributions import have_labels_changed
+from .report_work import answer_file, answer_polling, cancel_report_work, describe_report_work
 from .results.frame import pick_figures, read_measures
 
 KIND = Report.Kind.STRUCTURE
